@@ -1,0 +1,1 @@
+"""One file a system; each returns a locked ConfigDict from get_config(variant)."""

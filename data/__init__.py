@@ -1,0 +1,1 @@
+"""How an archive on disk becomes ArrayRecord shards: one file a dataset."""
