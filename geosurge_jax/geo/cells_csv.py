@@ -146,8 +146,8 @@ def _describe_damage(path: str | os.PathLike, cells: _Cells, damaged: np.ndarray
     examples = ", ".join(f"line {cells.lines[row]} {cells.tokens[row]!r}" for row in damaged[:5])
     more = ", ..." if len(damaged) > 5 else ""
     return (
-        f"{path}: {len(damaged)} of {len(cells.lines)} hex_id are not the S2 token of a cell around "
-        f"their mean location, as after a spreadsheet ({examples}{more}); "
+        f"{path}: {len(damaged)} of {len(cells.lines)} hex_id are not the S2 token of a cell "
+        f"around their mean location, as after a spreadsheet ({examples}{more}); "
         "repair=True restores them"
     )
 
