@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from tensorflow_datasets.core import example_serializer
+from tensorflow_datasets.proto import tf_example_pb2
 
 from geosurge_jax.input.record import Record
+
+_Example = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]  (made at import)
 
 NO_MAP = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
@@ -46,7 +48,9 @@ def record_features() -> tfds.features.FeaturesDict:
 def filename_template(directory: Path, name: str) -> tfds.core.ShardedFileTemplate:
     """TFDS' usual file names: `<name>-<split>.array_record-00000-of-00001`."""
     return tfds.core.ShardedFileTemplate(
-        data_dir=os.fspath(directory), dataset_name=name, filetype_suffix="array_record"
+        data_dir=directory,  # pyright: ignore[reportArgumentType]  (takes any path)
+        dataset_name=name,
+        filetype_suffix="array_record",
     )
 
 
@@ -93,7 +97,6 @@ def write_shards(
         ValueError: There are no records.
     """
     features = record_features()
-    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
     shards = _ShardFiles(directory, shard_bytes)
     latlng = array("d")
     try:
@@ -107,7 +110,7 @@ def write_shards(
                 "author": record.author,
                 "licence": record.licence,
             }
-            message = serializer.get_tf_example(features.encode_example(example))
+            message = _Example.FromString(features.serialize_example(example))
             shards.write(message.SerializeToString(deterministic=True))
             latlng.extend(record.latlng)
     finally:
