@@ -6,7 +6,7 @@ from typing import Any
 
 from geosurge_jax.evaluation.settings import EvaluationConfig
 from geosurge_jax.experiment.config_types import ConfigError, from_mapping
-from geosurge_jax.input.geometry import Augmentation
+from geosurge_jax.input.pipeline import Augmentation
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.training.mesh import MeshConfig
 from geosurge_jax.training.optimizer import OptimizerConfig
