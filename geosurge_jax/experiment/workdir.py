@@ -1,7 +1,6 @@
 """The workdir of a run: whose it is, and what lies where in it."""
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
+from geosurge_jax.geo import atomic_file
 
 # What a checkpoint depends on: these sections must agree wherever one is read.
 MODEL_SECTIONS = ("system_name", "system", "geocells")
@@ -49,9 +49,8 @@ class Workdir:
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    with atomic_file(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def library_versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Predicted places as files that other programs read: CSV and GeoJSON."""
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,12 +38,14 @@ class Prediction:
 
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
     """Writes `file,rank,latitude,longitude,probability`, one row a place; whole or not at all."""
-    with atomic_file(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "rank", "latitude", "longitude", "probability"))
-        for prediction in predictions:
-            for rank, lat, lng, probability in prediction.rows():
-                writer.writerow((prediction.photo, rank, lat, lng, f"{probability:.6g}"))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("file", "rank", "latitude", "longitude", "probability"))
+    for prediction in predictions:
+        for rank, lat, lng, probability in prediction.rows():
+            writer.writerow((prediction.photo, rank, lat, lng, f"{probability:.6g}"))
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def write_geojson(path: Path, predictions: Sequence[Prediction]) -> None:
@@ -56,5 +59,6 @@ def write_geojson(path: Path, predictions: Sequence[Prediction]) -> None:
         for prediction in predictions
         for rank, lat, lng, probability in prediction.rows()
     ]
-    with atomic_file(path) as temporary, open(temporary, "w") as file:
-        json.dump({"type": "FeatureCollection", "features": features}, file)
+    collection = {"type": "FeatureCollection", "features": features}
+    with atomic_file(path) as file:
+        file.write(json.dumps(collection).encode())

@@ -125,11 +125,12 @@ def restore_evaluation_params(
     Raises:
         FileNotFoundError: no whole checkpoint there, or not that step.
     """
-    steps = ocp.utils.checkpoint_steps(directory) if directory.is_dir() else []
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory}: no checkpoint here; train first")
     with ocp.CheckpointManager(
         directory, options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:
-        step = _choose_step(manager, directory, sorted(steps), which)
+        step = _choose_step(manager, directory, which)
         averaged = abstract.average is not None
         wanted: dict[str, Any] = {"frozen": abstract.frozen}
         wanted["average" if averaged else "trained"] = (
@@ -146,3 +147,22 @@ def restore_evaluation_params(
             ),
         )["state"]
     return merge(restored["average" if averaged else "trained"], restored["frozen"]), step
+
+
+def _choose_step(manager: ocp.CheckpointManager, directory: Path, which: str) -> int:
+    steps = sorted(manager.all_steps())
+    if not steps:
+        raise FileNotFoundError(f"{directory}: no whole checkpoint here; train first")
+    if which == "latest":
+        return steps[-1]
+    if which == "best":
+        # Notes of the newest checkpoint, not Orbax' own ranking, so that both agree with the log.
+        newest = manager.restore(
+            steps[-1], args=ocp.args.Composite(progress=ocp.args.JsonRestore())
+        )["progress"]
+        return newest["best_step"] if newest["best_step"] in steps else steps[-1]
+    if int(which) not in steps:
+        raise FileNotFoundError(
+            f"{directory}: config.evaluation.checkpoint={which!r}: expected best, latest or one of {steps}"
+        )
+    return int(which)
