@@ -24,7 +24,6 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
 
 REQUIRED = ("latitude", "longitude", "file")
 _JSON_LINES = (".jsonl", ".ndjson")
-_MAX_FIELD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,6 @@ def _columns(path: Path, names: list[str], named: Mapping[str, str]) -> dict[str
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, str], str]]:
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
-    csv.field_size_limit(_MAX_FIELD)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="\0")
     for number, record in enumerate(reader, start=2):
         extra = record.pop("\0", None)

@@ -9,6 +9,7 @@ specifications.
 from geosurge_jax.input.exif import jpeg_segments
 
 _JPEG_KEPT = {0xE0: b"JFIF\x00", 0xE2: b"ICC_PROFILE\x00", 0xEE: b"Adobe"}
+_JFIF_PLAIN = 18  # bytes of a JFIF segment without a thumbnail
 _PNG_KEPT = {b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"sBIT"}
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH", b"ICCP"}
 _WEBP_FLAGS_KEPT = 0b00110000  # colour profile, alpha; not EXIF, XMP or animation
@@ -55,7 +56,9 @@ def _strip_jpeg(content: bytes) -> bytes:
         position = end
         application = 0xE0 <= marker <= 0xEF or marker == 0xFE
         mark = _JPEG_KEPT.get(marker)
-        if not application or (mark and content[start + 4 :].startswith(mark)):
+        thumbnail = marker == 0xE0 and end - start > _JFIF_PLAIN
+        wanted = mark is not None and content[start + 4 : end].startswith(mark)
+        if not application or (wanted and not thumbnail):
             kept.append(content[start:end])
     kept.append(content[position : _jpeg_end(content, position)])
     return b"".join(kept)
@@ -63,11 +66,16 @@ def _strip_jpeg(content: bytes) -> bytes:
 
 def _jpeg_end(content: bytes, position: int) -> int:
     """Where the end-of-image marker ends, seen from the first scan; trailers lie behind it."""
-    while (position := content.find(b"\xff", position)) >= 0 and position + 1 < len(content):
+    while (position := content.find(b"\xff", position)) >= 0 and position + 3 < len(content):
         marker = content[position + 1]
         if marker == 0xD9:
             return position + 2
-        position += 1 if marker == 0xFF else 2
+        if marker == 0xFF:
+            position += 1
+        elif marker == 0 or 0xD0 <= marker <= 0xD7:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
     return len(content)
 
 
