@@ -26,7 +26,9 @@ def tree(
 
 def bush(canvas: Canvas, place: Place, u: float, v: float, size: float, depth: float) -> None:
     """Paint one low plant with its foot at (u, v)."""
-    leaf = Paint("plant", 0.5 * place.leaf + 0.5 * place.grass, depth, leaf=0.3, snow=0.5, grain=0.3)
+    leaf = Paint(
+        "plant", 0.5 * place.leaf + 0.5 * place.grass, depth, leaf=0.3, snow=0.5, grain=0.3
+    )
     ellipse(canvas, u, v - 0.5 * size, size, 0.6 * size, leaf, rough=0.2)
 
 

@@ -107,7 +107,9 @@ def place_at(world: World, latlng: tuple[float, float]) -> Place:
         urbanity=urbanity,
         landmark=LANDMARKS[int(world.landmarks[city]) % len(LANDMARKS)],
         trees=_tree_shares(temperature, moisture),
-        cover=float(np.clip(1.6 * moisture - 0.12, 0.0, 1.0) * np.clip(temperature / 8 + 1.6, 0, 1)),
+        cover=float(
+            np.clip(1.6 * moisture - 0.12, 0.0, 1.0) * np.clip(temperature / 8 + 1.6, 0, 1)
+        ),
         wall=_bounded(first + shift["wall"]),
         wall_second=_bounded(second + shift["wall"]),
         roof=_bounded(rgb(region.roof) + shift["roof"]),
@@ -152,7 +154,9 @@ def _ground_colours(temperature: float, moisture: float) -> np.ndarray:
 
 def _tree_shares(temperature: float, moisture: float) -> tuple[float, ...]:
     rows = np.array(list(TREES.values()))
-    fit = ((rows[:, 0] - temperature) / rows[:, 1]) ** 2 + ((rows[:, 2] - moisture) / rows[:, 3]) ** 2
+    fit = ((rows[:, 0] - temperature) / rows[:, 1]) ** 2 + (
+        (rows[:, 2] - moisture) / rows[:, 3]
+    ) ** 2
     weights = np.exp(-(fit - fit.min()))
     return tuple(weights / weights.sum())
 

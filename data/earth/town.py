@@ -68,7 +68,9 @@ def _canyon_side(
     tiles = Paint(category, place.roof, haze, facing=0.4 * facing, snow=0.9)
     lay(canvas, box, roof, tiles)
     a, y = np.broadcast_arrays(z - np.concatenate([[0.0], ends])[number][None, :], y)
-    colour, glow = wall_colours(place, walls[number][None], a, y, np.broadcast_to(metre, y.shape), 0.55)
+    colour, glow = wall_colours(
+        place, walls[number][None], a, y, np.broadcast_to(metre, y.shape), 0.55
+    )
     wall = Paint(category, place.wall, haze, facing=facing)
     coverage = np.clip(np.minimum(top - y, y) * metre + 0.5, 0, 1) * near
     lay(canvas, box, coverage, wall, colour, glow)
@@ -145,7 +147,9 @@ def _quay(canvas: Canvas, place: Place, ground: float) -> None:
 def _street_across(canvas: Canvas, place: Place, ground: float, metre: float) -> None:
     """Pavement, road and its lines as bands: the road runs from left to right."""
     kerb = ground + 1.6 * metre
-    rectangle(canvas, 0, ground, 1, kerb, Paint("sidewalk", place.paving, 0.15, snow=0.9, grain=0.06))
+    rectangle(
+        canvas, 0, ground, 1, kerb, Paint("sidewalk", place.paving, 0.15, snow=0.9, grain=0.06)
+    )
     surface = Paint("road", place.asphalt, 0.1, snow=0.45, grain=0.07, scale=0.3)
     rectangle(canvas, 0, kerb, 1, 1, surface)
     centre, pattern, edge, _ = place.region.road.split()
@@ -163,7 +167,12 @@ def _street_across(canvas: Canvas, place: Place, ground: float, metre: float) ->
 
 
 def _street_life(
-    canvas: Canvas, rng: np.random.Generator, place: Place, ground: float, metre: float, afloat: bool
+    canvas: Canvas,
+    rng: np.random.Generator,
+    place: Place,
+    ground: float,
+    metre: float,
+    afloat: bool,
 ) -> None:
     foot = ground + (0.02 if afloat else 1.2 * metre)
     for kind in rng.choice(4, size=5, p=(0.35, 0.2, 0.25, 0.2)):

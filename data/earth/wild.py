@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.earth.camera import driver_camera, road_plane
-from data.earth.canvas import Canvas, Paint, below, noise_tile, rectangle, texture
+from data.earth.canvas import Canvas, Paint, below, lay, noise_tile, rectangle, texture
 from data.earth.facade import front
 from data.earth.flora import bush, tree
 from data.earth.props import landmark, utility_pole
@@ -112,7 +112,9 @@ def _cover(rng: np.random.Generator, place: Place) -> Paint:
     if place.cover < 0.12 and place.temperature > 8:
         return Paint("sand", place.soil, 0.2, snow=1.0, grain=0.08, scale=0.6)
     if place.cover < 0.3:
-        return Paint("earth", 0.8 * place.soil + 0.2 * place.grass, 0.2, snow=1, grain=0.2, scale=0.4)
+        return Paint(
+            "earth", 0.8 * place.soil + 0.2 * place.grass, 0.2, snow=1, grain=0.2, scale=0.4
+        )
     if rng.random() < 0.3 and 5 < place.temperature < 27:
         crop = 0.65 * place.grass + 0.35 * rgb("d8b850")
         return Paint("field", crop, 0.2, leaf=0.2, snow=1.0, grain=0.12, scale=0.3)
@@ -138,9 +140,7 @@ def _ground(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     below(canvas, strip, bare)
 
 
-def _water_band(
-    canvas: Canvas, rng: np.random.Generator, place: Place, horizon: float
-) -> None:
+def _water_band(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: float) -> None:
     category = "river" if rng.random() < 0.6 else "water"
     top = horizon + rng.uniform(0.05, 0.12)
     line = top + 0.015 * _wave(canvas, rng, 1.0)
@@ -157,8 +157,6 @@ def _path(canvas: Canvas, place: Place, u: float, horizon: float) -> None:
     half = 0.01 + 0.13 * depth**1.3
     coverage = np.clip((half - np.abs(canvas.u - middle)) * canvas.size + 0.5, 0, 1) * (depth > 0)
     box = (slice(0, canvas.size), slice(0, canvas.size))
-    from data.earth.canvas import lay
-
     lay(canvas, box, coverage, Paint("path", 0.7 * place.soil + 0.3 * place.paving, 0.15, snow=0.8,
                                      grain=0.1))  # fmt: skip
 
