@@ -58,9 +58,9 @@ def road_plane(
     if pavement:
         kerb = np.clip((half_width + pavement - np.abs(x)) * metre + 0.5, 0, 1)
         slabs = 0.93 + 0.07 * (np.floor(z / 1.5) % 2) * np.clip(metre / 8, 0, 1)
-        paint = Paint("sidewalk", place.paving, haze, snow=0.9, grain=0.06)
+        paint = Paint("sidewalk", place.paving, haze, snow=0.9, grain=0.04, stretch=3.0)
         lay(canvas, box, kerb, paint, paint.colour * (slabs * np.ones_like(x))[..., None])
-    surface = Paint("road", place.asphalt, haze, snow=0.45, grain=0.07, scale=0.3)
+    surface = Paint("road", place.asphalt, haze, snow=0.45, grain=0.05, scale=0.6, stretch=3.0)
     lay(canvas, box, np.clip((half_width - np.abs(x)) * metre + 0.5, 0, 1), surface)
     for coverage, colour in _markings(place, x, z, metre, half_width):
         lay(canvas, box, coverage, surface.but(colour=colour, snow=0.8, grain=0.0))

@@ -33,6 +33,7 @@ class Paint:
         sky: 1 for the sky itself.
         grain: Strength of its texture.
         scale: Size of the texture's grains; 1 is a tenth of the picture.
+        stretch: How many times wider than high the grains are: flat ground is foreshortened.
     """
 
     category: str
@@ -45,6 +46,7 @@ class Paint:
     sky: float = 0.0
     grain: float = 0.0
     scale: float = 0.5
+    stretch: float = 1.0
 
     def but(self, **changes: object) -> "Paint":
         """The same paint with some attributes changed."""
@@ -112,7 +114,7 @@ def lay(
         area[..., GLOW] += alpha[..., 0] * (glow - area[..., GLOW])
     tint = np.asarray(paint.colour, np.float32) if colour is None else colour.astype(np.float32)
     if paint.grain:
-        tint = tint * (1 + paint.grain * texture(canvas, box, paint.scale))[..., None]
+        tint = tint * (1 + paint.grain * texture(canvas, box, paint.scale, paint.stretch))[..., None]
     area[..., COLOUR] += alpha * (tint - area[..., COLOUR])
     canvas.classes[box][coverage > 0.5] = class_id(paint.category)
 
@@ -167,12 +169,14 @@ def below(canvas: Canvas, ridge: np.ndarray, paint: Paint, bottom: float = 1.0) 
     lay(canvas, box, coverage * _overlap(v, -1.0, bottom, canvas.size), paint)
 
 
-def texture(canvas: Canvas, box: tuple[slice, slice], scale: float) -> np.ndarray:
+def texture(
+    canvas: Canvas, box: tuple[slice, slice], scale: float, stretch: float = 1.0
+) -> np.ndarray:
     """Smooth noise [h, w] in -1..1 fixed to the picture, with grains of `scale` tenths of it."""
     tile = noise_tile()
     pitch = len(tile) / (16.0 * scale)
     columns = (canvas.u[0, box[1]] * pitch * 10).astype(np.int64) % len(tile)
-    rows = (canvas.v[box[0], 0] * pitch * 10).astype(np.int64) % len(tile)
+    rows = (canvas.v[box[0], 0] * pitch * stretch * 10).astype(np.int64) % len(tile)
     return tile[np.ix_(rows, columns)]
 
 

@@ -20,7 +20,7 @@ _STRENGTH = {
     "rock": (0.07, 0.06, 0.04, 0.00),
     "leaf": (0.05, 0.05, 0.04, 0.03),
 }
-_OPPONENT = np.array([[1.0, 1.0, 1.0], [1.1, 0.0, -1.1], [-0.6, 0.8, -0.6]])
+_OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.1, -1.0], [-0.35, 0.45, -0.35]])
 _CITY_REACH_KM = 40.0
 
 # Where trees feel at home: temperature and its tolerance, moisture and its tolerance.

@@ -22,15 +22,15 @@ _WATER = np.array([0.22, 0.38, 0.46])
 
 def street(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
     """Looking down a street between two rows of buildings to the city's landmark."""
-    half_width = float(rng.uniform(3.5, 6.5))
-    pavement = float(rng.uniform(2.0, 4.5))
+    half_width = float(rng.uniform(3.2, 5.0))
+    pavement = float(rng.uniform(1.6, 3.0))
     camera = driver_camera(rng, place, half_width)
     size = canvas.size
     rectangle(canvas, 0, camera.v, 1, 1, Paint("earth", place.soil, 0.3, snow=0.9, grain=0.1))
-    landmark(canvas, place, camera.u, camera.v + 0.01, 0.10 + 0.16 * place.urbanity, 0.55)
+    landmark(canvas, place, camera.u, camera.v + 0.01, 0.14 + 0.20 * place.urbanity, 0.55)
     road_plane(canvas, camera, place, half_width, pavement)
     edge = half_width + pavement
-    storeys = place.region.storeys * (0.75 + 0.6 * place.urbanity)
+    storeys = _storeys(place)
     for side in (-1.0, 1.0):
         middle = int(np.clip(round(camera.u * size), 1, size - 1))
         columns = slice(0, middle) if side < 0 else slice(middle, size)
@@ -38,6 +38,11 @@ def street(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
         if place.urbanity > 0.3:
             wall_signs(canvas, rng, place, camera, side * edge)
     _furnish(canvas, rng, place, camera, half_width, pavement)
+
+
+def _storeys(place: Place) -> float:
+    """The usual number of storeys: more in the middle of a city."""
+    return place.region.storeys * (0.75 + 0.6 * place.urbanity)
 
 
 def _canyon_side(
@@ -104,7 +109,7 @@ def _furnish(
 
 def row(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
     """A row of houses seen across the street, or across the water."""
-    span = float(rng.uniform(22.0, 40.0)) * (1 + 0.03 * place.region.storeys)
+    span = float(rng.uniform(0.8, 1.25)) * (9.0 + 6.2 * _storeys(place))
     metre = 1.0 / span
     ground = float(rng.uniform(0.64, 0.74))
     afloat = rng.random() < (0.3 if place.coast_km < 30 else 0.12)
@@ -125,7 +130,7 @@ def _houses(
     dense = 0.3 + 0.7 * place.urbanity
     while left < 1.0:
         width = rng.uniform(7.0, 12.0) * metre
-        storeys = place.region.storeys * (0.75 + 0.6 * place.urbanity) * rng.uniform(0.7, 1.35)
+        storeys = _storeys(place) * rng.uniform(0.7, 1.35)
         second = rng.random() < 0.35
         wall = (place.wall_second if second else place.wall) * (1 + 0.04 * rng.normal())
         facing = 0.25 * (1 if rng.random() < 0.5 else -1)
@@ -140,7 +145,7 @@ def _houses(
 def _quay(canvas: Canvas, place: Place, ground: float) -> None:
     category = "sea" if place.coast_km < 30 else "river"
     rectangle(canvas, 0, ground, 1, ground + 0.03, Paint("sidewalk", place.paving, 0.2, snow=0.9))
-    water = Paint(category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.35)
+    water = Paint(category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.9, stretch=6.0)
     rectangle(canvas, 0, ground + 0.03, 1, 1, water)
 
 
@@ -150,7 +155,7 @@ def _street_across(canvas: Canvas, place: Place, ground: float, metre: float) ->
     rectangle(
         canvas, 0, ground, 1, kerb, Paint("sidewalk", place.paving, 0.15, snow=0.9, grain=0.06)
     )
-    surface = Paint("road", place.asphalt, 0.1, snow=0.45, grain=0.07, scale=0.3)
+    surface = Paint("road", place.asphalt, 0.1, snow=0.45, grain=0.05, scale=0.6, stretch=3.0)
     rectangle(canvas, 0, kerb, 1, 1, surface)
     centre, pattern, edge, _ = place.region.road.split()
     middle, thick = 0.5 * (kerb + 1.02), 0.011

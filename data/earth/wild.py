@@ -45,7 +45,7 @@ def shore(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
         _relief(canvas, rng, place, horizon)
     warm = np.clip((place.temperature - 4) / 22, 0, 1)
     colour = np.array([0.16, 0.30, 0.36]) + warm * np.array([-0.02, 0.26, 0.24])
-    sea = Paint("sea", colour + 0.15 * (place.leaf - 0.3), 0.35, grain=0.16, scale=0.4)
+    sea = Paint("sea", colour + 0.15 * (place.leaf - 0.3), 0.35, grain=0.14, scale=0.9, stretch=6.0)
     rectangle(canvas, 0, horizon, 1, 1, sea)
     sandy = place.rock[0] + 0.2 * warm > 0.5 or rng.random() < 0.4
     lean, edge = rng.uniform(-0.25, 0.25), rng.uniform(0.66, 0.8)
@@ -82,7 +82,7 @@ def _relief(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     if alpine > 0.15:
         height = 0.06 + 0.26 * alpine
         ridge = horizon - height * (0.6 + 0.4 * _wave(canvas, rng, 2.6))
-        rock = Paint("mountain", place.rock, 0.6, snow=0.5, grain=0.22, scale=0.7)
+        rock = Paint("mountain", place.rock, 0.6, snow=0.5, grain=0.16, scale=1.0)
         below(canvas, ridge, rock, bottom=horizon + 0.02)
         cold = np.clip((14 - place.temperature) / 14 + alpine - 0.6, 0, 1)
         if cold > 0.05:
@@ -91,7 +91,7 @@ def _relief(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     ridge = horizon - height * (0.5 + 0.6 * _wave(canvas, rng, 1.2))
     wooded = place.cover
     colour = wooded * (0.6 * place.leaf + 0.4 * place.grass) + (1 - wooded) * place.soil
-    hill = Paint("hill", colour, 0.42, leaf=0.4 * wooded, snow=0.8, grain=0.2, scale=0.25)
+    hill = Paint("hill", colour, 0.42, leaf=0.4 * wooded, snow=0.8, grain=0.14, scale=0.5, stretch=2.0)
     below(canvas, ridge, hill, bottom=horizon + 0.02)
 
 
@@ -108,19 +108,19 @@ def _snow_caps(canvas: Canvas, ridge: np.ndarray, horizon: float, height: float)
 def _cover(rng: np.random.Generator, place: Place) -> Paint:
     """The ground of open country by climate."""
     if place.temperature < -9:
-        return Paint("land", 0.3 * place.soil + 0.7 * _SNOW, 0.2, snow=1.0, grain=0.05, scale=0.8)
+        return Paint("land", 0.3 * place.soil + 0.7 * _SNOW, 0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
     if place.cover < 0.12 and place.temperature > 8:
-        return Paint("sand", place.soil, 0.2, snow=1.0, grain=0.08, scale=0.6)
+        return Paint("sand", place.soil, 0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
     if place.cover < 0.3:
         return Paint(
-            "earth", 0.8 * place.soil + 0.2 * place.grass, 0.2, snow=1, grain=0.2, scale=0.4
+            "earth", 0.8 * place.soil + 0.2 * place.grass, 0.2, snow=1, grain=0.1, scale=0.9, stretch=4.0
         )
     if rng.random() < 0.3 and 5 < place.temperature < 27:
         crop = 0.65 * place.grass + 0.35 * rgb("d8b850")
-        return Paint("field", crop, 0.2, leaf=0.2, snow=1.0, grain=0.12, scale=0.3)
+        return Paint("field", crop, 0.2, leaf=0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
     green = np.clip(1.6 * place.cover - 0.3, 0, 1)
     colour = green * place.grass + (1 - green) * (0.5 * place.soil + 0.5 * place.grass)
-    return Paint("grass", colour, 0.2, leaf=0.15, snow=1.0, grain=0.16, scale=0.3)
+    return Paint("grass", colour, 0.2, leaf=0.15, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
 
 
 def _ground(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: float) -> None:
@@ -135,8 +135,8 @@ def _ground(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     below(canvas, np.full(canvas.size, horizon, np.float32), cover)
     strip = 0.88 + 0.05 * _wave(canvas, rng, 1.0)
     rocky = place.altitude_km > 0.8 or rng.random() < 0.2
-    bare = Paint("rock", place.rock, 0.02, snow=0.8, grain=0.3, scale=0.35)
-    bare = bare if rocky else Paint("earth", place.soil, 0.02, snow=1.0, grain=0.15, scale=0.25)
+    bare = Paint("rock", place.rock, 0.02, snow=0.8, grain=0.2, scale=0.5, stretch=2.0)
+    bare = bare if rocky else Paint("earth", place.soil, 0.02, snow=1.0, grain=0.1, scale=0.5, stretch=2.5)
     below(canvas, strip, bare)
 
 
@@ -146,7 +146,7 @@ def _water_band(canvas: Canvas, rng: np.random.Generator, place: Place, horizon:
     line = top + 0.015 * _wave(canvas, rng, 1.0)
     muddy = np.clip((place.temperature - 12) / 16, 0, 1) * place.moisture
     colour = (1 - muddy) * np.array([0.24, 0.42, 0.55]) + muddy * (0.5 * place.soil + 0.15)
-    water = Paint(category, colour, 0.2, grain=0.12, scale=0.4)
+    water = Paint(category, colour, 0.2, grain=0.12, scale=0.9, stretch=6.0)
     below(canvas, line, water, bottom=top + rng.uniform(0.08, 0.16))
 
 
