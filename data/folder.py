@@ -12,21 +12,18 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
-from PIL import Image
 
-from data.ade20k import ADE20K_CLASSES
-from data.exif import exif_block
+from data.ade20k import CLASSES
+from data.folder_photos import FolderRecords
 from data.folder_rows import (
     Photo,
     Rejection,
     check_rows,
-    in_threads,
     photo_files,
     photo_path,
     rejections_csv,
@@ -35,11 +32,7 @@ from data.folder_rows import (
 from data.folder_table import KNOWN_NAMES, Row, read_table
 from data.progress import track
 from data.splits import assign_splits, check_fractions, group_keys
-from data.strip import is_jpeg, is_png, is_still_webp, strip_metadata
 from data.write import finished_dataset, write_dataset
-from geosurge_jax.input.exif import orientation
-from geosurge_jax.input.images import decode_image
-from geosurge_jax.input.record import Record
 
 TABLES = ("metadata.csv", "metadata.jsonl")
 """Tables that are found by themselves; another is named by `--table`."""
@@ -47,8 +40,6 @@ TABLES = ("metadata.csv", "metadata.jsonl")
 REJECTED_FILE = "rejected.csv"
 IMPORTER = 1
 """Raised when the same folder would give other records."""
-
-_QUALITY = 95
 
 _log = logging.getLogger(__name__)
 
@@ -107,12 +98,17 @@ def prepare(
     }
     finished = finished_dataset(directory, name, version, description)
     if finished is not None:
+        _log.info("%s: already there", finished)
         return finished
     photos, rejections = _checked(source, rows, threads)
     keys = group_keys(np.array([p.latlng for p in photos]), [p.author for p in photos])
     members = assign_splits(keys, shares)
     splits = {
-        split: _Records([p for p, s in zip(photos, members, strict=True) if s == split], short_side)
+        split: FolderRecords(
+            [photo for photo, member in zip(photos, members, strict=True) if member == split],
+            short_side,
+            threads,
+        )
         for split in shares
     }
     written = write_dataset(
@@ -120,7 +116,7 @@ def prepare(
         name,
         version,
         {split: lambda records=records: records for split, records in splits.items()},
-        ADE20K_CLASSES,
+        CLASSES,
         description,
         f"{len(photos)} photos of the folder {source.resolve().name}.",
         _licences(photos),
@@ -134,58 +130,6 @@ def prepare(
             *(len(rejections), len(rows), summary(rejections), written / REJECTED_FILE),
         )
     return written
-
-
-class _Records:
-    """The records of one split, read when they are written."""
-
-    def __init__(self, photos: Sequence[Photo], short_side: int | None):
-        self._photos = photos
-        self._short_side = short_side
-
-    def __len__(self) -> int:
-        return len(self._photos)
-
-    def __iter__(self) -> Iterator[Record]:
-        return in_threads(self._record, self._photos, 4)
-
-    def _record(self, photo: Photo) -> Record:
-        segmentation = None
-        if photo.segmentation is not None:
-            segmentation = strip_metadata(photo.segmentation.read_bytes())
-        return Record(
-            id=photo.id,
-            image=stored_photo(photo.path.read_bytes(), self._short_side),
-            latlng=photo.latlng,
-            segmentation=segmentation,
-            scene=photo.scene,
-            author=photo.author,
-            licence=photo.licence,
-        )
-
-
-def stored_photo(content: bytes, short_side: int | None) -> bytes:
-    """A photo as it is stored: upright, without metadata, JPEG, PNG or WebP.
-
-    Args:
-        content: A file that decodes.
-        short_side: Of the stored photo at most, in pixels; None = as it is.
-    """
-    storable = is_jpeg(content) or is_png(content) or is_still_webp(content)
-    if storable and short_side is None and orientation(exif_block(content)) == 1:
-        return strip_metadata(content)
-    pixels = decode_image(content)
-    height, width = pixels.shape[:2]
-    small = short_side is None or min(height, width) <= short_side
-    if storable and small and orientation(exif_block(content)) == 1:
-        return strip_metadata(content)
-    if short_side is not None and not small:
-        scale = short_side / min(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-    return simplejpeg.encode_jpeg(
-        pixels, quality=_QUALITY, colorspace="RGB", colorsubsampling="444"
-    )
 
 
 def _rows(
@@ -217,8 +161,8 @@ def _checked(
     source: Path, rows: Sequence[Row], threads: int
 ) -> tuple[list[Photo], list[Rejection]]:
     photos, rejections = [], []
-    tracked = track(rows, f"checking {source.resolve().name}")
-    for result in check_rows(source, tracked, len(ADE20K_CLASSES), threads):
+    results = check_rows(source, rows, len(CLASSES), threads)
+    for result in track(results, f"checking {source.resolve().name}", len(rows)):
         (photos if isinstance(result, Photo) else rejections).append(result)
     if not photos:
         first = rejections[0]
@@ -230,7 +174,7 @@ def _checked(
 
 
 def _fingerprint(source: Path, rows: Sequence[Row]) -> str:
-    """A digest of the names and sizes of all files that rows name."""
+    """A digest of the names and sizes of all files that rows name, in order."""
     digest = hashlib.sha256()
     for row in rows:
         paths = [photo_path(source, row.values["file"])] if row.values.get("file") else []
@@ -238,7 +182,7 @@ def _fingerprint(source: Path, rows: Sequence[Row]) -> str:
             paths.append(source / row.values["segmentation"])
         for path in paths:
             size = path.stat().st_size if path.is_file() else -1
-            digest.update(f"{path.relative_to(source)}\t{size}\n".encode())
+            digest.update(f"{path.name}\t{size}\n".encode())
     return digest.hexdigest()
 
 

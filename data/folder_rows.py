@@ -1,10 +1,10 @@
-"""Each row of a folder's table checked: a photo that can be stored, or a rejection with its reason."""
+"""Each row of a folder's table checked: a photo that can be stored, or why it cannot."""
 
 import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -31,8 +31,9 @@ class Photo:
 
     Attributes:
         row: Number of the row.
-        id: From the table, or the file's path in the folder.
-        path: The photo.
+        id: From the table, or the file as it is named there.
+        file: As the row names it.
+        path: Where it lies.
         latlng: Degrees, latitude first, longitude in [-180, 180).
         segmentation: The class map, None = there is none.
         scene: Index in `SCENES`, -1 = unknown or a name that is none of them.
@@ -42,6 +43,7 @@ class Photo:
 
     row: int
     id: str
+    file: str
     path: Path
     latlng: tuple[float, float]
     segmentation: Path | None
@@ -109,13 +111,12 @@ def check_rows(
         if isinstance(result, Photo):
             seen = first.setdefault(result.id, result.row)
             if seen != result.row:
-                file = result.path.relative_to(folder).as_posix()
                 reason = f"duplicate id: already in row {seen}"
-                result = Rejection(result.row, result.id, file, reason)
+                result = Rejection(result.row, result.id, result.file, reason)
         yield result
 
 
-def in_threads(function, items: Iterable[T], threads: int) -> Iterator:
+def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """Map in order on threads, with a bounded number of results held."""
     remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
@@ -158,6 +159,7 @@ def _check(folder: Path, row: Row, classes: int) -> Photo | Rejection:
         return Photo(
             row=row.number,
             id=identity,
+            file=file,
             path=path,
             latlng=latlng,
             segmentation=_class_map(folder, values.get("segmentation", ""), classes),
