@@ -54,12 +54,12 @@ def great_circle_km(a: Array, b: Array, radius_km: float = EARTH_RADIUS_KM) -> A
       km, [...]. The gradient at distance zero is not finite.
     """
     xp = a.__array_namespace__()
-    a, b = a * (math.pi / 180.0), b * (math.pi / 180.0)
-    latitude_a, latitude_b = a[..., 0], b[..., 0]
-    half_longitude = 0.5 * (b[..., 1] - a[..., 1])
-    cosines = xp.cos(latitude_a) * xp.cos(latitude_b)
-    near = xp.sin(0.5 * (latitude_b - latitude_a)) ** 2 + cosines * xp.sin(half_longitude) ** 2
-    far = xp.sin(0.5 * (latitude_b + latitude_a)) ** 2 + cosines * xp.cos(half_longitude) ** 2
+    # Differences are taken in degrees, where those of neighbours are exact.
+    half_step = (b - a) * (math.pi / 360.0)
+    middle = (b[..., 0] + a[..., 0]) * (math.pi / 360.0)
+    cosines = xp.cos(a[..., 0] * (math.pi / 180.0)) * xp.cos(b[..., 0] * (math.pi / 180.0))
+    near = xp.sin(half_step[..., 0]) ** 2 + cosines * xp.sin(half_step[..., 1]) ** 2
+    far = xp.sin(middle) ** 2 + cosines * xp.cos(half_step[..., 1]) ** 2
     return (2.0 * radius_km) * xp.atan2(xp.sqrt(near), xp.sqrt(far))
 
 

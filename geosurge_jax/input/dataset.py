@@ -2,7 +2,7 @@
 
 import bisect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -99,7 +99,7 @@ class Dataset:
                 f"{', '.join(self.manifest.splits)} (config.data.path)"
             )
         builder = tfds.builder_from_directory(os.fspath(self.directory))
-        read: Callable[..., Any] = builder.as_data_source
+        read: Any = builder.as_data_source
         source = read(split=name, decoders=_UNDECODED)
         latlng = np.load(self.directory / latlng_file(name))
         return Split(name, RecordSource(source), latlng, self.manifest.splits[name])

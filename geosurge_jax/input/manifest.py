@@ -82,7 +82,7 @@ def file_sha256(path: Path) -> str:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into `directory`; the same manifest gives the same bytes."""
     content = {"format": FORMAT_VERSION, **asdict(manifest)}
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
     (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -101,7 +101,7 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("format")
-    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise DatasetError(
             f"{path}: not a manifest ({type(error).__name__}: {error}); expected the file that "
             "came with the dataset (config.data.path)"
