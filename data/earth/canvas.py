@@ -114,7 +114,9 @@ def lay(
         area[..., GLOW] += alpha[..., 0] * (glow - area[..., GLOW])
     tint = np.asarray(paint.colour, np.float32) if colour is None else colour.astype(np.float32)
     if paint.grain:
-        tint = tint * (1 + paint.grain * texture(canvas, box, paint.scale, paint.stretch))[..., None]
+        tint = (
+            tint * (1 + paint.grain * texture(canvas, box, paint.scale, paint.stretch))[..., None]
+        )
     area[..., COLOUR] += alpha * (tint - area[..., COLOUR])
     canvas.classes[box][coverage > 0.5] = class_id(paint.category)
 

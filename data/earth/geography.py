@@ -12,7 +12,9 @@ from geosurge_jax.geo import latlng_from_unit_vectors, on_land, unit_vectors
 
 EARTH_KM = 6371.0
 # What varies from place to place, three opponent channels each (light, warm, green), and `noise`.
-ATTRIBUTES = ("wall", "roof", "trim", "paving", "asphalt", "soil", "rock", "leaf", "noise")
+ATTRIBUTES = (
+    "wall", "roof", "trim", "paving", "asphalt", "soil", "rock", "leaf", "air", "noise",
+)  # fmt: skip
 SCALES_KM = (3000.0, 1000.0, 300.0)
 
 _FEATURES = 96

@@ -16,13 +16,13 @@ _WEATHER = {
     "clear": (1.0, 0.10, 0.05),
     "cloudy": (0.85, 0.55, 0.08),
     "overcast": (0.15, 1.0, 0.15),
-    "rain": (0.08, 1.0, 0.35),
-    "fog": (0.10, 1.0, 0.80),
+    "rain": (0.08, 1.0, 0.25),
+    "fog": (0.10, 1.0, 0.75),
 }
 _NOON_SUN = np.array([1.05, 1.0, 0.92])
 _LOW_SUN = np.array([1.15, 0.72, 0.42])
 _ZENITH, _HORIZON = np.array([0.26, 0.48, 0.82]), np.array([0.72, 0.84, 0.95])
-_DUSK, _NIGHT = np.array([0.95, 0.62, 0.42]), np.array([0.05, 0.07, 0.16])
+_DUSK, _NIGHT = np.array([0.95, 0.62, 0.42]), np.array([0.07, 0.10, 0.21])
 _CLOUD = np.array([0.93, 0.94, 0.96])
 _LAMPLIGHT = np.array([1.0, 0.82, 0.48])
 _SNOW_WHITE = np.array([0.92, 0.94, 0.97])
@@ -79,7 +79,7 @@ def develop(canvas: Canvas, place: Place, nuisance: Nuisance, heading: float, in
     sun = sun_direction(place.latitude, nuisance.season, nuisance.hour, heading)
     day = float(np.clip(sun[1] / 0.25 + 0.35, 0.0, 1.0))
     rng = np.random.default_rng([nuisance.viewpoint, 7])
-    sky, air = _sky(canvas, rng, sun, day, clouds)
+    sky, air = _sky(canvas, rng, sun, day, clouds, place.air)
     surfaces = _seasonal(canvas, place, nuisance)
     lit = surfaces * _illumination(canvas, sun, day, through, indoor)
     glow = canvas.surfaces[..., GLOW, None] * (0.85 if indoor else 1.0 - day)
@@ -103,7 +103,7 @@ def _illumination(
     strength = 0.62 * through * float(np.clip(sun[1] / 0.15 + 0.2, 0, 1))
     facing = canvas.surfaces[..., FACING, None]
     share = np.clip(0.72 + 0.75 * facing * sun[0], 0.05, 1.5)
-    ambient = 0.13 + day * (0.44 + 0.16 * (1 - through))
+    ambient = 0.20 + day * (0.37 + 0.16 * (1 - through))
     if indoor:
         return (0.6 + 0.35 * day) * (1 + 0.2 * facing * sun[0]) * np.ones(3, np.float32)
     sky_tint = np.array([0.94, 0.98, 1.06]) if day > 0.5 else np.array([0.8, 0.9, 1.2])
@@ -111,25 +111,30 @@ def _illumination(
 
 
 def _sky(
-    canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, day: float, clouds: float
+    canvas: Canvas,
+    rng: np.random.Generator,
+    sun: np.ndarray,
+    day: float,
+    clouds: float,
+    tint: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The sky [S, S, 3] and the colour of the air at the horizon [3]."""
     low = float(np.clip(1 - abs(sun[1]) / 0.3, 0.0, 1.0))
-    zenith = _NIGHT + day * (_ZENITH - _NIGHT)
-    horizon = 1.3 * _NIGHT + day * (_HORIZON - 1.3 * _NIGHT)
+    zenith = _NIGHT + day * (_ZENITH + tint - _NIGHT)
+    horizon = 1.3 * _NIGHT + day * (_HORIZON + tint - 1.3 * _NIGHT)
     horizon = horizon + 0.75 * low * (1 - 0.7 * clouds) * (_DUSK - horizon)
     height = np.clip(1 - canvas.v / 0.55, 0, 1)[..., None] ** 0.8
     sky = horizon + height * (zenith - horizon)
     towards = np.exp(-(((canvas.u - 0.5 - 0.6 * sun[0]) / 0.45) ** 2)) * np.exp(-canvas.v / 0.5)
     halo = 0.35 * day * (1 - clouds) * np.clip(sun[2] + 0.6, 0, 1)
     sky = sky + (halo * towards)[..., None] * (np.array([1.0, 0.95, 0.8]) - sky)
-    cover = np.clip((_cloud_field(canvas, rng) + 2.0 * clouds - 1.0) * 1.6, 0, 1) * min(
+    cover = np.clip((_cloud_field(canvas, rng) + 3.0 * clouds - 1.5) * 1.6, 0, 1) * min(
         1, clouds + 0.4
     )
     light = (0.12 + 0.88 * day) * (1 - 0.25 * clouds)
-    cloud = light * (_CLOUD + 0.5 * low * day * (_DUSK - _CLOUD))
+    cloud = light * (_CLOUD + 0.6 * tint + 0.5 * low * day * (_DUSK - _CLOUD))
     sky = sky + cover[..., None] * (cloud - sky)
-    air = horizon + clouds * (light * _CLOUD * 0.92 - horizon)
+    air = horizon + clouds * (light * (_CLOUD + 0.6 * tint) * 0.92 - horizon)
     return sky.astype(np.float32), air.astype(np.float32)
 
 
@@ -157,8 +162,8 @@ def _seasonal(canvas: Canvas, place: Place, nuisance: Nuisance) -> np.ndarray:
     leaf = canvas.surfaces[..., LEAF, None]
     mild = float(place.climate.month_temperature(nuisance.season)[0])
     later = float(place.climate.month_temperature(nuisance.season + 0.08)[0])
-    bare = float(np.clip((6.0 - mild) / 6.0, 0, 1))
-    turning = float(np.clip((14.0 - mild) / 6.0, 0, 1)) * (1 - bare) * (later < mild)
+    bare = float(np.clip((5.0 - mild) / 5.0, 0, 1))
+    turning = float(np.clip((12.0 - mild) / 5.0, 0, 1)) * (1 - bare) * (later < mild)
     colours = colours + leaf * turning * (_AUTUMN - colours) * 0.8
     colours = colours + leaf * bare * (_BARE - colours) * 0.7
     snow = canvas.surfaces[..., SNOW, None] * _snowfall(place, nuisance.season)

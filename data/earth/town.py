@@ -145,7 +145,9 @@ def _houses(
 def _quay(canvas: Canvas, place: Place, ground: float) -> None:
     category = "sea" if place.coast_km < 30 else "river"
     rectangle(canvas, 0, ground, 1, ground + 0.03, Paint("sidewalk", place.paving, 0.2, snow=0.9))
-    water = Paint(category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.9, stretch=6.0)
+    water = Paint(
+        category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.9, stretch=6.0
+    )
     rectangle(canvas, 0, ground + 0.03, 1, 1, water)
 
 
