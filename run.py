@@ -1,4 +1,4 @@
-"""The door: python run.py --config=configs/geosurge.py[:variant] --workdir=DIR [--mode=...] [PHOTO ...]."""
+"""The door: python run.py --config=FILE.py[:variant] --workdir=DIR [--mode=...] [PHOTO ...]."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,9 @@ MODES = ("train", "eval", "predict")
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
 )
-WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives: checkpoints, metrics, report.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Where the run lives: checkpoints, metrics, report.", required=True
+)
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
@@ -38,6 +40,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("config")
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     app.run(main)

@@ -71,9 +71,7 @@ def synthetic_model(config: ExperimentConfig) -> assembly.Model:
     weights = 1 / np.arange(1, 3001)
     chosen = centres[rng.choice(3000, size=photos, p=weights / weights.sum())]
     latlng = chosen + rng.normal(size=(photos, 2)) * rng.exponential(0.5, (photos, 1))
-    latlng = np.stack(
-        [np.clip(latlng[:, 0], -89, 89), (latlng[:, 1] + 180) % 360 - 180], axis=1
-    )
+    latlng = np.stack([np.clip(latlng[:, 0], -89, 89), (latlng[:, 1] + 180) % 360 - 180], axis=1)
     max_images, min_images = config.geocells.scaled(photos)
     return assembly.make_model(
         config, build_hierarchy(latlng, max_images=max_images, min_images=min_images)
@@ -179,7 +177,8 @@ def main(_: list[str]) -> None:
     print(f"cells {report['cells']}; {report['flops_per_photo']}")
     print(
         f"ceilings: {report['matmul_tflops']:.2f} TFLOP/s ({config.system.compute_dtype} product), "
-        f"{report['copy_gbytes']:.0f} GB/s (copy); peak memory in use {stats.get('peak_bytes_in_use', 0) / 1e9:.1f} GB"
+        f"{report['copy_gbytes']:.0f} GB/s (copy); "
+        f"peak memory in use {stats.get('peak_bytes_in_use', 0) / 1e9:.1f} GB"
     )
     print("| what | batch | images/s | TFLOP/s | of product | memory GB | compile s |")
     print("|---|---|---|---|---|---|---|")

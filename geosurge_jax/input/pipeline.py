@@ -142,7 +142,7 @@ def process_share(batch_size: int, process_index: int, process_count: int) -> in
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(
             f"batch size {batch_size}, expected a multiple of the {process_count} processes "
-            "(config.batch_size)"
+            "(config.training.batch_size, config.evaluation.batch_size)"
         )
     return batch_size // process_count
 
