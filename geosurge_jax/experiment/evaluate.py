@@ -1,5 +1,6 @@
 """`--mode=eval`: score a workdir's checkpoint on named data sets and write the report."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def evaluate_and_report(
     write_summaries(workdir.root / "scores.json", summaries)
     data = ReportData(
         title=config.name,
-        config=config_values(config, workdir),
+        config=dataclasses.asdict(config),
         description=(("checkpoint", f"step {step}"), *model.system.description),
         summaries=summaries,
         chances=chances,
