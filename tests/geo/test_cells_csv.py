@@ -102,7 +102,7 @@ def test_a_spreadsheet_s_damage_is_refused_by_row_and_repaired(tmp_path, partiti
 
 
 def test_an_erased_token_becomes_the_coarsest_cell_that_overlaps_no_other(tmp_path, partition):
-    """A cell whose three siblings are cells too has one level only that keeps the set disjoint."""
+    """Beside a sibling, one level only is as coarse as it can be without an overlap."""
     path = tmp_path / "erased.csv"
     levels = geo.cell_levels(partition.ids)
     parents = np.array(
@@ -115,9 +115,21 @@ def test_an_erased_token_becomes_the_coarsest_cell_that_overlaps_no_other(tmp_pa
     erased = geo.cell_tokens(partition.ids)[row]
     geo.export_partition_csv(path, partition)
     rewrite_tokens(path, lambda token: "#####" if token == erased else token)
-    with pytest.raises(ValueError, match=f"1 of {len(partition)} .* line {row + 2} '#####'"):
+    with pytest.raises(ValueError, match=f"1 of {len(partition)} .*line {row + 2} '#####'"):
         geo.import_partition_csv(path)
     assert_equal(geo.import_partition_csv(path, repair=True), partition)
+
+
+@pytest.mark.parametrize("token", ["47e63", "0994", "478e4", "80858064", "477e9"])
+def test_the_number_in_a_damaged_token_tells_the_level(tmp_path, token):
+    """With no neighbours any coarser cell would be disjoint too."""
+    path = tmp_path / "cells.csv"
+    ids = geo.ids_from_tokens([token])
+    geo.export_partition_csv(
+        path, geo.Partition(ids, np.ones(1, np.int64), geo.cell_centers(ids) + 1e-9)
+    )
+    rewrite_tokens(path, as_spreadsheet)
+    np.testing.assert_array_equal(geo.import_partition_csv(path, repair=True).ids, ids)
 
 
 def test_a_token_that_cannot_be_repaired_is_named(tmp_path):

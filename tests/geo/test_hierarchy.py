@@ -69,6 +69,14 @@ def test_a_coarser_cell_below_is_nobody_s_child():
     assert geo.link_partitions([deep, shallow]).ancestors.tolist() == [[-1, 0]]
 
 
+def test_a_cell_that_holds_the_first_leaf_of_another_alone_is_no_ancestor():
+    shallow = geo.parent_ids(geo.leaf_ids(np.array([[10.0, 10.0]])), 3)
+    deep = geo.parent_ids(geo.leaf_ranges(shallow)[0], 9)
+    count, latlng = np.ones(1, np.int64), np.zeros((1, 2))
+    partitions = [geo.Partition(ids, count, latlng) for ids in (deep, shallow)]
+    assert geo.link_partitions(partitions).ancestors.tolist() == [[-1, 0]]
+
+
 def test_the_end_of_the_curve_is_no_special_place():
     """The last leaf of face 5 ends the range of ids; the point after it does not exist."""
     last_leaf = np.array([0xBFFFFFFFFFFFFFFF], np.uint64)
