@@ -1,0 +1,48 @@
+"""Progress of long work on the terminal: how far, how fast, how long still."""
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+T = TypeVar("T")
+
+
+class _RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "-/s")
+
+
+def track(items: Iterable[T], description: str) -> Iterator[T]:
+    """Yield `items` while a bar with rate and time left is shown on the standard error.
+
+    Args:
+        items: Anything iterable; where it has no length the bar shows no end.
+        description: What is being done, a few words.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=operator.length_hint(items) or None)
+        for item in items:
+            yield item
+            progress.advance(task)

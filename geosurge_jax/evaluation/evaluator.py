@@ -1,0 +1,145 @@
+"""Runs a system over batches: posterior to places, and the loss where the truth is known."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from geosurge_jax.evaluation.crops import average_over_crops
+from geosurge_jax.evaluation.decode import top_locations
+from geosurge_jax.evaluation.errors import PhotoErrors
+from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.systems.posterior import Posterior
+
+Put = Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
+
+
+@struct.dataclass
+class Places:
+    """The likeliest places of each photo of a batch.
+
+    Attributes:
+        latlng: degrees `[B, k, 2]`, likeliest first.
+        log_prob: `[B, k]`.
+        index: which photo, int32 `[B]`.
+        mask: 0 for padding, float32 `[B]`.
+    """
+
+    latlng: jax.Array
+    log_prob: jax.Array
+    index: jax.Array
+    mask: jax.Array
+
+
+Predict = Callable[[Params, dict[str, jax.Array]], Places]
+Losses = Callable[[Params, dict[str, jax.Array]], dict[str, tuple[jax.Array, jax.Array]]]
+
+
+def _one_crop_a_row(batch: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], int]:
+    """Folds `[B, C, ...]` pictures into `[B * C, ...]` and repeats the targets; returns C too."""
+    crops = batch["image"].shape[1]
+
+    def fold(name: str, value: jax.Array) -> jax.Array:
+        if name in ("image", "segmentation"):
+            return value.reshape(-1, *value.shape[2:])
+        return jnp.repeat(value, crops, axis=0)
+
+    return {name: fold(name, value) for name, value in batch.items()}, crops
+
+
+def make_predict(system: System, mesh: Mesh, top_k: int) -> Predict:
+    """Jits the way from a batch with crops to places, results replicated on every device.
+
+    Args:
+        system: its posterior is asked.
+        mesh: where the results are replicated.
+        top_k: places for each photo; fewer where the posterior's support is smaller.
+
+    Returns:
+        `(params, batch with image [B, C, H, W, 3]) -> Places`.
+    """
+
+    def predict(params: Params, batch: dict[str, jax.Array]) -> Places:
+        flat, crops = _one_crop_a_row(batch)
+        posterior = system.posterior(params, flat)
+        averaged = Posterior(posterior.latlng, average_over_crops(posterior.log_prob, crops))
+        latlng, log_prob = top_locations(averaged, min(top_k, posterior.latlng.shape[0]))
+        return Places(latlng, log_prob, batch["index"], batch["mask"])
+
+    return jax.jit(predict, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def make_losses(system: System, mesh: Mesh) -> Losses:
+    """Jits the loss and metric sums, `(sum, weight)` each, over a batch with crops."""
+
+    def losses(params: Params, batch: dict[str, jax.Array]):
+        flat, crops = _one_crop_a_row(batch)
+        loss, metrics = system.loss(params, flat, None)
+        mask = flat["mask"] / crops
+        sums = {"loss": (jnp.sum(loss * mask), jnp.sum(mask))}
+        for name, (value, weight) in metrics.items():
+            sums[name] = (jnp.sum(value * weight * mask), jnp.sum(weight * mask))
+        return sums
+
+    return jax.jit(losses, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores parameters on data sets; the compiled functions serve every data set.
+
+    Attributes:
+        predict: from `make_predict`.
+        losses: from `make_losses`.
+        put: host batch to device batch.
+    """
+
+    predict: Predict
+    losses: Losses
+    put: Put
+
+    def run(
+        self, params: Params, batches: Iterable[Mapping[str, np.ndarray]], truth: np.ndarray
+    ) -> tuple[PhotoErrors, dict[str, float]]:
+        """Scores every photo once.
+
+        Args:
+            params: evaluation parameters.
+            batches: with crops and a mask.
+            truth: exact degrees `[M, 2]`, by the batches' `index`.
+
+        Returns:
+            Truth and prediction of each photo, and the means of the loss and of the system's metrics.
+        """
+        errors = PhotoErrors.empty()
+        totals: dict[str, np.ndarray] = {}
+        for batch in batches:
+            device_batch = self.put(batch)
+            places: Any = self.predict(params, device_batch)
+            sums = self.losses(params, device_batch)
+            index, mask, latlng = jax.device_get((places.index, places.mask, places.latlng))
+            kept = mask > 0
+            errors = errors.merge(
+                PhotoErrors(index[kept], truth[index[kept]], latlng[kept, 0].astype(np.float64))
+            )
+            for name, pair in jax.device_get(sums).items():
+                totals[name] = totals.get(name, np.zeros(2)) + np.asarray(pair, np.float64)
+        return errors, {name: float(s / w) for name, (s, w) in totals.items() if w > 0}
+
+
+def predict_places(
+    predict: Predict, params: Params, batches: Iterable[Mapping[str, np.ndarray]], put: Put
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yields (index, latlng [k, 2], log_prob [k]) for each photo that could be read."""
+    for batch in batches:
+        places = jax.device_get(predict(params, put(batch)))
+        for index, mask, latlng, log_prob in zip(
+            places.index, places.mask, places.latlng, places.log_prob, strict=True
+        ):
+            if mask > 0:
+                yield int(index), latlng, log_prob

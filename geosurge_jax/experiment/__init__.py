@@ -1,0 +1,1 @@
+"""A config made into data, geocells, system and mesh, and the modes of run.py."""

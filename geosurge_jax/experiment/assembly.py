@@ -1,0 +1,148 @@
+"""From a typed config to the things that a mode works with."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from geosurge_jax.evaluation.evaluator import Evaluator, make_losses, make_predict
+from geosurge_jax.experiment import datasets
+from geosurge_jax.experiment.experiment_config import ExperimentConfig, GeocellsConfig
+from geosurge_jax.experiment.workdir import Workdir
+from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy, save_hierarchy
+from geosurge_jax.input.bad_records import BadRecords
+from geosurge_jax.input.dataset import Dataset, Split, open_dataset
+from geosurge_jax.input.evaluation import EvaluationBatches, evaluation_batches
+from geosurge_jax.systems import SYSTEMS
+from geosurge_jax.systems.contract import System
+from geosurge_jax.training.mesh import make_mesh, put_batch
+from geosurge_jax.training.optimizer import learning_rate, make_optimizer
+from geosurge_jax.training.state import StatePlan, plan_state
+
+LOG = logging.getLogger("geosurge_jax")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A system on a mesh: all that evaluation and prediction need beside parameters.
+
+    Attributes:
+        hierarchy: the geocells.
+        system: built over them.
+        mesh: the devices.
+        evaluator: compiled scoring functions.
+    """
+
+    hierarchy: Hierarchy
+    system: System
+    mesh: Mesh
+    evaluator: Evaluator
+
+
+def open_run_dataset(config: ExperimentConfig) -> Dataset:
+    """Makes the run's dataset where needed, and opens it.
+
+    Raises:
+        ValueError: one line that names what is missing or wrong.
+    """
+    return open_dataset(datasets.prepare(config.data))
+
+
+def make_hierarchy(workdir: Workdir, config: GeocellsConfig, split: Split) -> Hierarchy:
+    """Loads the run's geocells, or builds them from the training locations and saves them."""
+    if workdir.geocells.exists():
+        return load_hierarchy(workdir.geocells)
+    max_images, min_images = config.scaled(len(split))
+    hierarchy = build_hierarchy(
+        split.latlng,
+        max_images=max_images,
+        min_images=min_images,
+        min_level=config.min_level,
+        max_level=config.max_level,
+        drop=config.drop,
+    )
+    save_hierarchy(workdir.geocells, hierarchy)
+    return hierarchy
+
+
+def make_model(config: ExperimentConfig, hierarchy: Hierarchy) -> Model:
+    """Builds the system over the geocells and compiles nothing yet.
+
+    Raises:
+        ValueError: sizes that do not fit the devices or each other, with the key.
+    """
+    mesh = make_mesh(config.mesh)
+    for key, size in (
+        ("config.training.batch_size", config.training.batch_size // config.training.accumulation),
+        ("config.evaluation.batch_size", config.evaluation.batch_size),
+    ):
+        if size % mesh.shape["data"]:
+            raise ValueError(
+                f"{key}: {size} photos at a time do not split over config.mesh.data="
+                f"{mesh.shape['data']} devices"
+            )
+    system = SYSTEMS[config.system_name].build(config.system, hierarchy)
+    evaluator = Evaluator(
+        predict=make_predict(system, mesh, config.evaluation.top_k),
+        losses=make_losses(system, mesh),
+        put=lambda batch: put_batch(mesh, batch),
+    )
+    return Model(hierarchy, system, mesh, evaluator)
+
+
+def plan_training(
+    config: ExperimentConfig, model: Model, total_steps: int, steps_per_epoch: int
+) -> tuple[optax.GradientTransformation, optax.Schedule, StatePlan]:
+    """Optimiser, schedule, and the shapes and shardings of the state."""
+    schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    size = config.augmentation.image_size
+    batch: Mapping[str, jax.ShapeDtypeStruct] = {
+        "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
+        "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
+    }
+    plan = plan_state(
+        model.system,
+        optimizer,
+        batch,
+        model.mesh,
+        averaged=config.training.average_decay > 0,
+    )
+    return optimizer, schedule, plan
+
+
+def scoring_batches(
+    config: ExperimentConfig, model: Model, split: Split, crops: int
+) -> EvaluationBatches:
+    """Batches over every photo of a split once."""
+    return evaluation_batches(
+        split,
+        batch_size=config.evaluation.batch_size,
+        image_size=config.augmentation.image_size,
+        crops=crops,
+        resize_ratio=config.evaluation.resize_ratio,
+        targets=model.system.targets,
+        bad_records=BadRecords(split.name, len(split), config.data.max_bad_fraction),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+    )
+
+
+def steps_per_epoch(config: ExperimentConfig, split: Split) -> int:
+    """Whole batches in the training split, at least one.
+
+    Raises:
+        ValueError: the split holds less than one batch.
+    """
+    steps = len(split) // config.training.batch_size
+    if not steps:
+        raise ValueError(
+            f"config.training.batch_size={config.training.batch_size}: expected at most the "
+            f"{len(split)} photos of the training split"
+        )
+    return steps

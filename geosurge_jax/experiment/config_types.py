@@ -1,0 +1,82 @@
+"""The config boundary: a ConfigDict goes in, frozen dataclasses come out, and nothing below sees a dict."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A config value that is unknown, missing or of the wrong type; one line with the key."""
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
+    """Builds a dataclass from nested mappings, strictly.
+
+    Args:
+        kind: a dataclass whose fields are scalars, tuples or dataclasses.
+        values: one entry for each field.
+        key: the mapping's own place, `config.system` for example; used in messages.
+
+    Returns:
+        The dataclass.
+
+    Raises:
+        ConfigError: a field that is missing, unknown or of the wrong type.
+        ValueError: whatever the dataclass itself objects to.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # pyright: ignore[reportArgumentType]
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise ConfigError(f"{key}.{unknown[0]}: unknown; expected the keys {names}")
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise ConfigError(f"{key}.{missing[0]}: missing")
+    return kind(
+        **{name: _convert(hints[name], values[name], f"{key}.{name}") for name in names}
+    )
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key}={value!r}: expected a mapping")
+        return from_mapping(hint, value, key)
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        return _convert(next(a for a in typing.get_args(hint) if a is not type(None)), value, key)
+    if origin is tuple:
+        items = typing.get_args(hint)
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{key}={value!r}: expected a tuple")
+        if items[-1] is Ellipsis:
+            return tuple(_convert(items[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+        if len(items) != len(value):
+            raise ConfigError(f"{key}={tuple(value)!r}: expected {len(items)} values")
+        return tuple(
+            _convert(item_hint, item, f"{key}[{i}]")
+            for i, (item_hint, item) in enumerate(zip(items, value, strict=True))
+        )
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{key}={value!r}: expected {hint.__name__}, got {type(value).__name__}")
+    return value
+
+
+def flat_items(values: Mapping[str, Any], key: str = "config") -> dict[str, Any]:
+    """Nested mappings to `{"config.a.b": value}`, lists as tuples, for comparing two configs."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{key}.{name}"
+        if isinstance(value, Mapping):
+            flat.update(flat_items(value, path))
+        else:
+            flat[path] = tuple(value) if isinstance(value, list) else value
+    return flat

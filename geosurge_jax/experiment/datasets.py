@@ -1,0 +1,60 @@
+"""From `config.data` to a dataset on disk, opened and checked."""
+
+import os
+from pathlib import Path
+
+from data import folder, planet
+from geosurge_jax.experiment.config_types import ConfigError
+from geosurge_jax.experiment.experiment_config import DataConfig
+from geosurge_jax.input.dataset import Dataset, Split, open_dataset
+
+DATASETS = ("planet", "folder", "prepared")
+
+
+def prepare(config: DataConfig) -> Path:
+    """Makes the run's dataset where it is not there yet.
+
+    Returns:
+        The dataset's directory.
+
+    Raises:
+        ValueError: one line that names what is missing or wrong, and the key.
+    """
+    if config.dataset == "planet":
+        return planet.prepare(
+            Path(config.directory), photos=config.photos, size=config.size, seed=config.seed
+        )
+    if config.dataset not in DATASETS:
+        raise ConfigError(f"config.data.dataset={config.dataset!r}: expected one of {DATASETS}")
+    source = Path(config.source)
+    if not config.source or not source.is_dir():
+        raise ConfigError(
+            f"config.data.source={config.source!r}: expected "
+            + ("a folder of photos" if config.dataset == "folder" else "a prepared dataset directory")
+        )
+    if config.dataset == "prepared":
+        return source
+    return folder.prepare(Path(config.directory) / source.resolve().name, source)
+
+
+def open_named(name: str, own: Dataset) -> tuple[str, Split]:
+    """Opens an entry of `config.evaluation.datasets`.
+
+    Args:
+        name: "SPLIT" of the run's own dataset, or "DIRECTORY:SPLIT".
+        own: the run's own dataset.
+
+    Returns:
+        A title for tables, and the split.
+
+    Raises:
+        ConfigError: no such split.
+    """
+    directory, _, split = name.rpartition(":")
+    dataset = open_dataset(Path(directory)) if directory else own
+    if split not in dataset.manifest.splits:
+        raise ConfigError(
+            f"config.evaluation.datasets: {name!r}: expected one of the splits "
+            f"{sorted(dataset.manifest.splits)} of {os.fspath(dataset.directory)}"
+        )
+    return f"{dataset.manifest.name}/{split}", dataset.split(split)

@@ -1,0 +1,33 @@
+"""Errors of the user's making end a run in one line; faults of the code keep their traceback."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOG = logging.getLogger("geosurge_jax")
+PACKAGE = Path(__file__).resolve().parents[1]
+OWN_FOLDERS = (PACKAGE, PACKAGE.parent / "data", PACKAGE.parent / "configs")
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether the line that raised is ours: a check that was written for a person to read."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(
+        Path(frames[-1].filename).resolve().is_relative_to(folder) for folder in OWN_FOLDERS
+    )
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Prints our own errors as `error: ...` and exits with 2; `--verbosity=1` shows the traceback too."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        if not raised_by_us(error):
+            raise
+        LOG.debug("where it was raised", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

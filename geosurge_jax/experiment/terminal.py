@@ -1,0 +1,63 @@
+"""What a run says on the terminal: tables, and a progress bar with rate and time left."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from geosurge_jax.serving.outputs import Prediction
+from geosurge_jax.systems.contract import System
+from geosurge_jax.training.loop import Report
+from geosurge_jax.training.parameters import ParameterRow
+
+CONSOLE = Console(stderr=True)
+
+
+def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
+    """Prints parameters by part, trained and frozen, and the analytic cost of a photo."""
+    table = Table(title=f"{system.name}: parameters")
+    for heading in ("part", "trained", "frozen"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for row in rows:
+        table.add_row(row.part, f"{row.trained:,}", f"{row.frozen:,}")
+    CONSOLE.print(table)
+    for name, value in system.description:
+        CONSOLE.print(f"{name}: {value}")
+    CONSOLE.print(
+        f"analytic cost of a photo: {system.flops.forward / 1e9:.3g} GFLOP forward, "
+        f"{system.flops.training / 1e9:.3g} GFLOP in training"
+    )
+
+
+@contextmanager
+def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[Report]:
+    """Shows a bar over steps with photos a second, time left and the newest loss."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps  {task.fields[rate]}  loss {task.fields[loss]}  ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=CONSOLE) as progress:
+        task = progress.add_task("", total=total_steps, completed=done, rate="", loss="")
+
+        def report(step: int, loss: float) -> None:
+            speed = progress.tasks[0].speed
+            rate = f"{speed * batch_size:,.0f} photos/s" if speed else "compiling"
+            progress.update(task, completed=step, rate=rate, loss=f"{loss:.3f}")
+
+        yield report
+
+
+def print_predictions(predictions: Sequence[Prediction]) -> None:
+    """Prints the likeliest place of each photo."""
+    table = Table()
+    for heading in ("photo", "latitude", "longitude", "probability"):
+        table.add_column(heading, justify="left" if heading == "photo" else "right")
+    for prediction in predictions:
+        _, lat, lng, probability = prediction.rows()[0]
+        table.add_row(str(prediction.photo), f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
+    CONSOLE.print(table)

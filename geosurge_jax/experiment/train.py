@@ -1,0 +1,154 @@
+"""`--mode=train`: dataset, geocells, training with evaluation, and the report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from geosurge_jax.evaluation.metrics import summarize
+from geosurge_jax.experiment import assembly, evaluate, terminal
+from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.workdir import Workdir, claim
+from geosurge_jax.input.bad_records import BadRecords
+from geosurge_jax.input.dataset import Split
+from geosurge_jax.input.pipeline import train_batches
+from geosurge_jax.training import loop
+from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.parameters import parameter_table
+from geosurge_jax.training.random_streams import stream
+from geosurge_jax.training.state import StatePlan, TrainState
+from geosurge_jax.training.step import make_train_step
+from geosurge_jax.training.writer import MetricWriter
+
+
+def run(raw: Mapping[str, Any], root: Path) -> None:
+    """Trains to the end, from where the workdir stands, then evaluates and reports.
+
+    Args:
+        raw: the config file's mapping.
+        root: the workdir.
+
+    Raises:
+        ValueError: one line that names the key or file, the value and what was expected.
+        NonFiniteLossError: training diverged.
+    """
+    config = parse(raw)
+    workdir = claim(root, raw)
+    dataset = assembly.open_run_dataset(config)
+    split = dataset.split("train")
+    model = assembly.make_model(config, assembly.make_hierarchy(workdir, config.geocells, split))
+    with jax.set_mesh(model.mesh):
+        train(config, workdir, model, split, dataset.split("validation"))
+        evaluate.evaluate_and_report(config, workdir, model, dataset)
+
+
+def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
+    """Lengths in steps."""
+    training = config.training
+    return loop.LoopConfig(
+        total_steps=training.total_steps(epoch),
+        log_every=training.log_every,
+        evaluate_every=training.evaluate_every or epoch,
+        checkpoint_every=training.checkpoint_every,
+        watched=training.watched,
+        minimize=training.minimize,
+        patience=training.patience,
+    )
+
+
+def restore_or_create(
+    checkpointer: Checkpointer, plan: StatePlan, root_key: jax.Array
+) -> tuple[TrainState, Progress]:
+    """Where a run starts. Precedence:
+
+    1. The newest whole checkpoint of the workdir: state, data position and watched metric.
+    2. Fresh parameters from `config.seed`, at step 0.
+    """
+    if checkpointer.latest_step() is not None:
+        return checkpointer.restore(plan.abstract)
+    return plan.create(stream(root_key, "init")), Progress()
+
+
+def train(
+    config: ExperimentConfig,
+    workdir: Workdir,
+    model: assembly.Model,
+    split: Split,
+    validation: Split,
+) -> None:
+    """Trains to the end; the results are in the workdir."""
+    epoch = assembly.steps_per_epoch(config, split)
+    lengths = loop_config(config, epoch)
+    optimizer, schedule, plan = assembly.plan_training(config, model, lengths.total_steps, epoch)
+    terminal.print_system(
+        model.system, parameter_table(plan.abstract.trained, plan.abstract.frozen)
+    )
+    root_key = jax.random.key(config.seed)
+    checkpointer = Checkpointer(
+        workdir.checkpoints,
+        keep=config.training.keep,
+        watched=config.training.watched,
+        minimize=config.training.minimize,
+    )
+    state, progress = restore_or_create(checkpointer, plan, root_key)
+    batches = train_batches(
+        split,
+        batch_size=config.training.batch_size,
+        augmentation=config.augmentation,
+        seed=config.seed,
+        targets=model.system.targets,
+        bad_records=BadRecords("train", len(split), config.data.max_bad_fraction),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+        prefetch=config.data.prefetch,
+    )
+    batches.set_state({"next_index": progress.next_index})
+    writer = MetricWriter(workdir.root, progress.step) if jax.process_index() == 0 else None
+
+    def validate(state: TrainState) -> dict[str, float]:
+        photos, means = model.evaluator.run(
+            state.evaluation_params(),
+            assembly.scoring_batches(config, model, validation, crops=1),
+            validation.latlng,
+        )
+        summary = summarize(
+            photos,
+            protocol=config.evaluation.protocol,
+            comparison=config.evaluation.comparison,
+            bootstrap_samples=0,
+        )
+        values = {**means, **dict(summary.items())}
+        return {f"validation/{name}": value for name, value in values.items()}
+
+    try:
+        with terminal.training_progress(
+            lengths.total_steps, progress.step, config.training.batch_size
+        ) as report:
+            loop.train(
+                state,
+                progress,
+                config=lengths,
+                step=make_train_step(
+                    model.system,
+                    optimizer,
+                    plan,
+                    root_key,
+                    accumulation=config.training.accumulation,
+                    average_decay=config.training.average_decay,
+                ),
+                batches=batches,
+                put=model.evaluator.put,
+                evaluate=validate,
+                checkpointer=checkpointer,
+                writer=writer,
+                learning_rate=schedule,
+                directory=workdir.root,
+                report=report,
+            )
+    finally:
+        batches.close()
+        checkpointer.close()
+        if writer is not None:
+            writer.close()

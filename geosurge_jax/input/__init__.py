@@ -1,0 +1,13 @@
+"""Records on disk -> host batches.
+
+record.py      what one photo is
+dataset.py     a directory of ArrayRecord shards with a checked manifest
+images.py      the one decoder and the one resizer, for training and evaluation
+geometry.py    boxes: RandomResizedCrop, centre crop, five and ten crops
+photometric.py brightness, contrast, saturation, hue and grayscale noise
+examples.py    one record -> one array dict, corrupt ones kept in place with mask 0
+bad_records.py which records could not be read, and when to stop
+pipeline.py    training batches (infinite, resumable, the same bits on any number of hosts)
+evaluation.py  evaluation batches (finite, padded with a mask), from a split
+files.py       the same from plain photo files
+"""

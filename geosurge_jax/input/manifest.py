@@ -1,0 +1,134 @@
+"""The manifest of a dataset directory: what was written, so that a reader can tell what is missing.
+
+`manifest.json` lies beside the shards. It holds nothing that changes between two builds of the same
+records with the same library versions (no dates, no paths).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST_FILE = "manifest.json"
+FORMAT_VERSION = 1
+
+
+class DatasetError(ValueError):
+    """A dataset directory that is not what its manifest says, in one line."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One ArrayRecord file.
+
+    Attributes:
+        file: Name inside the dataset directory.
+        records: Number of records.
+        size: Bytes.
+        sha256: Hexadecimal digest of the file.
+    """
+
+    file: str
+    records: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished dataset directory holds.
+
+    Attributes:
+        name: TFDS name of the dataset.
+        version: Its version, `major.minor.patch`.
+        splits: Shards of each split, in record order.
+        latlng_sha256: Digest of `<split>-latlng.npy` of each split.
+        segmentation_classes: Class names in the order of the ids in the segmentation maps.
+        scenes: Scene names in the order of the scene index.
+        source: JSON value: everything the records depend on; equal sources give equal records.
+        description: A sentence or two for people.
+        licence: The terms the whole comes under.
+        libraries: Versions of the libraries that wrote it.
+    """
+
+    name: str
+    version: str
+    splits: dict[str, tuple[Shard, ...]]
+    latlng_sha256: dict[str, str]
+    segmentation_classes: tuple[str, ...]
+    scenes: tuple[str, ...]
+    source: Any
+    description: str
+    licence: str
+    libraries: dict[str, str]
+
+    def count(self, split: str) -> int:
+        """Number of records of a split."""
+        return sum(shard.records for shard in self.splits[split])
+
+
+def latlng_file(split: str) -> str:
+    """Name of the file with the coordinates of a split, float64 [M, 2] in record order."""
+    return f"{split}-latlng.npy"
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into `directory`; the same manifest gives the same bytes."""
+    content = {"format": FORMAT_VERSION, **asdict(manifest)}
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        DatasetError: The directory or the file is missing, not JSON, or of another format.
+    """
+    path = directory / MANIFEST_FILE
+    if not path.is_file():
+        raise DatasetError(
+            f"{directory}: no {MANIFEST_FILE}{_nearby(directory)}; expected a finished dataset "
+            "directory <directory>/<name>/<version> (config.data.path)"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content.pop("format")
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError) as error:
+        raise DatasetError(
+            f"{path}: not a manifest ({type(error).__name__}: {error}); expected the file that "
+            "came with the dataset (config.data.path)"
+        ) from None
+    if found != FORMAT_VERSION:
+        raise DatasetError(
+            f"{path}: format {found!r}, expected {FORMAT_VERSION}; make the dataset again with "
+            "this version (config.data.path)"
+        )
+    try:
+        content["splits"] = {
+            split: tuple(Shard(**shard) for shard in shards)
+            for split, shards in content["splits"].items()
+        }
+        for field in ("segmentation_classes", "scenes"):
+            content[field] = tuple(content[field])
+        return Manifest(**content)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise DatasetError(
+            f"{path}: fields are not those of format {FORMAT_VERSION} ({error}) (config.data.path)"
+        ) from None
+
+
+def _nearby(directory: Path) -> str:
+    """A hint for somebody who named the folder above the dataset."""
+    if not directory.is_dir():
+        return " (no such directory)"
+    found = sorted(path.parent for path in directory.glob(f"*/{MANIFEST_FILE}"))
+    found += sorted(path.parent for path in directory.glob(f"*/*/{MANIFEST_FILE}"))
+    return f" (did you mean {found[0]}?)" if found else ""

@@ -1,0 +1,67 @@
+"""Semantic tokens: a class map cut on the image tower's patch grid, each patch projected linearly.
+
+The sources say that the segmentation map is passed through a linear projection; how it is tokenised is
+not published. Ours: the share of every class in each cell of a small grid within the patch. A grid of
+1 is the patch's class histogram, a finer one also keeps where in the patch a class lies.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from geosurge_jax.models.sharding import constrain_batch
+
+
+def class_shares(class_map: jax.Array, classes: int, grid: int) -> jax.Array:
+    """Share of each class in each cell of a square grid.
+
+    Args:
+        class_map: uint8 `[B, H, W]`; values of `classes` and above (255) are unknown and count nowhere.
+        classes: number of classes.
+        grid: cells along one side; divides H and W.
+
+    Returns:
+        float32 `[B, grid * grid, classes]`; a cell's shares sum to its known part.
+    """
+    batch, height, width = class_map.shape
+    rows, columns = height // grid, width // grid
+    cells = class_map.reshape(batch, grid, rows, grid, columns).transpose(0, 1, 3, 2, 4)
+    cells = cells.reshape(batch, grid * grid, rows * columns)
+    hits = cells[..., None] == jnp.arange(classes, dtype=cells.dtype)[None, None, None]
+    return jnp.sum(hits, axis=2, dtype=jnp.float32) / (rows * columns)
+
+
+class SemanticTokens(nn.Module):
+    """Class map to tokens.
+
+    Attributes:
+        classes: number of classes of the map (ADE20K: 150).
+        patch_grid: the tower's patches along one side.
+        subgrid: cells along one side of a patch.
+        width: D.
+        dtype: compute type; parameters are float32.
+    """
+
+    classes: int
+    patch_grid: int
+    subgrid: int
+    width: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, class_map: jax.Array) -> jax.Array:
+        """Maps `class_map uint8 [B, H, W]` to semantic tokens `[B, S, D]`, S = patch_grid ** 2."""
+        grid = self.patch_grid * self.subgrid
+        shares = class_shares(class_map, self.classes, grid)
+        batch = shares.shape[0]
+        shares = shares.reshape(
+            batch, self.patch_grid, self.subgrid, self.patch_grid, self.subgrid, self.classes
+        ).transpose(0, 1, 3, 2, 4, 5)
+        shares = constrain_batch(shares.reshape(batch, self.patch_grid**2, -1).astype(self.dtype))
+        tokens = nn.Dense(self.width, dtype=self.dtype, name="projection")(shares)
+        position = self.param(
+            "position_embedding",
+            nn.initializers.normal(self.width**-0.5),
+            (self.patch_grid**2, self.width),
+        )
+        return tokens + position[None].astype(tokens.dtype)

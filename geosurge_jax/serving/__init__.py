@@ -1,0 +1,1 @@
+"""Photos in, coordinates out, from a trained checkpoint."""

@@ -1,0 +1,64 @@
+"""Predicted places as files that other programs read: CSV and GeoJSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geosurge_jax.geo import atomic_file
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest places of one photo.
+
+    Attributes:
+        photo: its file.
+        latlng: degrees `[k, 2]`, likeliest first.
+        log_prob: natural logarithm `[k]` of each place's probability.
+    """
+
+    photo: Path
+    latlng: np.ndarray
+    log_prob: np.ndarray
+
+    def rows(self) -> list[tuple[int, float, float, float]]:
+        """(rank from 1, latitude, longitude, probability) of each place."""
+        return [
+            (rank, round(float(lat), 6), round(float(lng), 6), float(np.exp(log_prob)))
+            for rank, ((lat, lng), log_prob) in enumerate(
+                zip(self.latlng, self.log_prob, strict=True), start=1
+            )
+        ]
+
+
+def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Writes `file,rank,latitude,longitude,probability`, one row a place; whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("file", "rank", "latitude", "longitude", "probability"))
+    for prediction in predictions:
+        for rank, lat, lng, probability in prediction.rows():
+            writer.writerow((prediction.photo, rank, lat, lng, f"{probability:.6g}"))
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def write_geojson(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Writes a FeatureCollection (RFC 7946) of points, one a place; whole or not at all."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [lng, lat]},
+            "properties": {"file": str(prediction.photo), "rank": rank, "probability": probability},
+        }
+        for prediction in predictions
+        for rank, lat, lng, probability in prediction.rows()
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    with atomic_file(path) as file:
+        file.write(json.dumps(collection).encode())

@@ -1,0 +1,174 @@
+"""GeoSURGE (Daruna et al., CVPR 2026): geocell vectors at several scales, semantic fusion, one softmax a level.
+
+A ViT's tokens are fused with a semantic map's by latent cross-attention into a visual vector; for every
+level of a hierarchy of geocells the vector is contrasted with the learned vectors of all cells of that
+level. Where the publication is silent the choice is a field of `GeoSurgeConfig`.
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from geosurge_jax.geo import Hierarchy
+from geosurge_jax.models.flops import fusion_flops, vit_flops
+from geosurge_jax.models.fusion import Fusion, FusionConfig
+from geosurge_jax.models.geocell_table import TARGETS, GeocellTable
+from geosurge_jax.models.semantic import SemanticTokens
+from geosurge_jax.models.sharding import TABLE_AXIS, constrain_batch
+from geosurge_jax.models.vit import ViT, ViTConfig
+from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
+from geosurge_jax.systems.hierarchical import (
+    MISSING_ANCESTOR_RULES,
+    NEGATIVES,
+    hierarchical_log_prob,
+    hierarchical_loss,
+)
+from geosurge_jax.systems.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class GeoSurgeConfig:
+    """Choices of the system.
+
+    Attributes:
+        visual: the image tower.
+        fusion: the fusion of its tokens with the semantic ones.
+        embedding_width: E, width of the visual vector and of a cell's vector (published: 768).
+        semantic_classes: classes of the semantic map (ADE20K: 150).
+        initial_temperature: start of each level's temperature (published: 0.07).
+        negatives: "level", all cells of a level, or "batch" (not published; ours is "level").
+        targets: "embedding" or "class" (the published ablation).
+        missing_ancestor: "mean" or "skip", see `hierarchical_log_prob` (not published; ours is "mean").
+        compute_dtype: "float32" or "bfloat16"; parameters are float32.
+    """
+
+    visual: ViTConfig
+    fusion: FusionConfig
+    embedding_width: int
+    semantic_classes: int
+    initial_temperature: float
+    negatives: str
+    targets: str
+    missing_ancestor: str
+    compute_dtype: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a name is unknown, naming the config key."""
+        for key, value, allowed in (
+            ("negatives", self.negatives, NEGATIVES),
+            ("targets", self.targets, TARGETS),
+            ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
+            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+
+
+class GeoSurge(nn.Module):
+    """Photo and class map to scores on the cells of every level."""
+
+    config: GeoSurgeConfig
+    cells: tuple[int, ...]
+
+    @nn.compact
+    def __call__(
+        self, image: jax.Array, class_map: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, ...]:
+        """Scores `image uint8 [B, H, W, 3]` with `class_map uint8 [B, H, W]`.
+
+        Returns:
+            One float32 `[B, padded K_l]` a level.
+        """
+        config, dtype = self.config, jnp.dtype(self.config.compute_dtype)
+        rgb = ViT(config.visual, dtype, name="visual")(image, train=train)
+        if config.fusion.kind == "none":
+            fused = rgb[:, 0]
+        else:
+            semantic = SemanticTokens(
+                classes=config.semantic_classes,
+                patch_grid=config.visual.grid,
+                subgrid=config.fusion.semantic_subgrid,
+                width=config.visual.shape.width,
+                dtype=dtype,
+                name="semantic",
+            )(class_map)
+            fused = Fusion(config.fusion, dtype, name="fusion")(rgb, semantic, train=train)
+        fused = nn.LayerNorm(dtype=dtype, name="head_norm")(constrain_batch(fused))
+        visual = nn.Dense(config.embedding_width, dtype=dtype, name="head")(fused)
+        return GeocellTable(
+            cells=self.cells,
+            width=config.embedding_width,
+            targets=config.targets,
+            initial_temperature=config.initial_temperature,
+            dtype=dtype,
+            name="table",
+        )(visual)
+
+
+PARTITION_RULES = (
+    (r"^table/(level|bias)_\d+$", PartitionSpec(TABLE_AXIS)),
+    (r"^table/log_temperature$", PartitionSpec()),
+    (r"^(visual|semantic|fusion|head_norm|head)/", PartitionSpec()),
+)
+
+
+def analytic_flops(config: GeoSurgeConfig, cells: tuple[int, ...]) -> FlopsPerPhoto:
+    """Cost of a photo: towers, fusion, head and the scores on all cells."""
+    frozen, trained = vit_flops(config.visual)
+    width, patches = config.visual.shape.width, config.visual.grid**2
+    trained += fusion_flops(config.fusion, patches, width, config.semantic_classes)
+    trained += 2 * config.embedding_width * (width + sum(cells))
+    return FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * trained)
+
+
+def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
+    """Builds the system over a hierarchy of geocells.
+
+    Args:
+        config: the choices above.
+        hierarchy: partitions coarse to fine with the ancestor table.
+
+    Returns:
+        The pure functions of the contract; targets are `cells int32 [M, L]`, -1 where dropped.
+    """
+    cells = tuple(len(partition.ids) for partition in hierarchy.partitions)
+    model = GeoSurge(config, cells)
+    cell_latlng = hierarchy.partitions[-1].latlng.astype(np.float32)
+
+    def init(key: jax.Array, batch: Batch) -> Params:
+        return model.init(key, batch["image"], batch["segmentation"], train=False)["params"]
+
+    def scores(params: Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, ...]:
+        rngs = None if key is None else {"dropout": key}
+        return model.apply(
+            {"params": params}, batch["image"], batch["segmentation"], train=key is not None, rngs=rngs
+        )  # pyright: ignore[reportReturnType]
+
+    def loss(
+        params: Params, batch: Batch, key: jax.Array | None
+    ) -> tuple[jax.Array, Metrics]:
+        return hierarchical_loss(scores(params, batch, key), batch["cells"], config.negatives)
+
+    def posterior(params: Params, batch: Batch) -> Posterior:
+        log_prob = hierarchical_log_prob(
+            scores(params, batch, None), hierarchy, config.missing_ancestor
+        )
+        return Posterior(latlng=jnp.asarray(cell_latlng), log_prob=log_prob)
+
+    return System(
+        name="geosurge",
+        init=init,
+        loss=loss,
+        posterior=posterior,
+        targets=lambda latlng: {"cells": hierarchy.assign(latlng)},
+        partition_rules=PARTITION_RULES,
+        frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
+        flops=analytic_flops(config, cells),
+        description=tuple(
+            (f"level {level}", f"{count} geocells") for level, count in enumerate(cells)
+        ),
+    )

@@ -1,0 +1,106 @@
+"""Objective and posterior over a hierarchy of geocells, given scores on the cells of every level."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geosurge_jax.geo import Hierarchy
+from geosurge_jax.models.geocell_table import MASKED_SCORE
+from geosurge_jax.systems.contract import Metrics
+
+NEGATIVES = ("level", "batch")
+MISSING_ANCESTOR_RULES = ("mean", "skip")
+
+
+def cells_of_the_batch(labels: jax.Array, cells: int) -> jax.Array:
+    """Marks the cells that occur in the batch.
+
+    Args:
+        labels: int32 `[B]`, -1 where the photo has no cell.
+        cells: number of rows K.
+
+    Returns:
+        bool `[K]`.
+    """
+    return jnp.any(labels[:, None] == jnp.arange(cells)[None], axis=0)
+
+
+def level_cross_entropy(
+    scores: jax.Array, labels: jax.Array, negatives: str
+) -> tuple[jax.Array, jax.Array]:
+    """Softmax cross-entropy of one level, masked where a photo has no cell there.
+
+    Args:
+        scores: float32 `[B, K]`.
+        labels: int32 `[B]`, -1 where the photo's cell was dropped.
+        negatives: "level", all cells of the level, or "batch", the cells that occur in the batch.
+
+    Returns:
+        Loss `[B]`, 0 where masked, and whether the best-scored cell is the right one `[B]`.
+    """
+    best = jnp.argmax(scores, axis=-1)
+    if negatives == "batch":
+        present = cells_of_the_batch(labels, scores.shape[-1])
+        scores = jnp.where(present[None], scores, MASKED_SCORE)
+    # A comparison with an iota, not a gather: it keeps the table axis sharded in both directions.
+    is_label = labels[:, None] == jnp.arange(scores.shape[-1])[None]
+    label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=-1)
+    loss = jax.nn.logsumexp(scores, axis=-1) - label_score
+    return jnp.where(labels >= 0, loss, 0.0), best == labels
+
+
+def hierarchical_loss(
+    scores: Sequence[jax.Array], labels: jax.Array, negatives: str
+) -> tuple[jax.Array, Metrics]:
+    """Sum of the levels' cross-entropies for each photo (GeoSURGE: a plain sum over the levels).
+
+    Args:
+        scores: one float32 `[B, K_l]` a level.
+        labels: int32 `[B, L]`.
+        negatives: see `level_cross_entropy`.
+
+    Returns:
+        Loss `[B]`, and for each level its loss and top-1 accuracy with the photos that have a cell there
+        as weight.
+    """
+    total = jnp.zeros(labels.shape[0], jnp.float32)
+    metrics: Metrics = {}
+    for level, level_scores in enumerate(scores):
+        level_labels = labels[:, level]
+        loss, correct = level_cross_entropy(level_scores, level_labels, negatives)
+        total = total + loss
+        weight = (level_labels >= 0).astype(jnp.float32)
+        metrics[f"loss/level_{level}"] = (loss, weight)
+        metrics[f"accuracy/level_{level}"] = (correct.astype(jnp.float32), weight)
+    return total, metrics
+
+
+def hierarchical_log_prob(
+    scores: Sequence[jax.Array], hierarchy: Hierarchy, missing_ancestor: str
+) -> jax.Array:
+    """Log-probability of each finest cell: its own and all its ancestors' added, renormalised.
+
+    Args:
+        scores: one float32 `[B, >= K_l]` a level; columns beyond K_l are padding.
+        hierarchy: partitions and ancestor table.
+        missing_ancestor: "mean", a level where the cell has no kept ancestor counts as the mean of the
+            cell's present log-probabilities, or "skip", it counts nothing, as multiplying what there is
+            does; that favours such cells.
+
+    Returns:
+        float32 `[B, K_L]`, each row normalised.
+    """
+    ancestors = np.asarray(hierarchy.ancestors)
+    present = ancestors >= 0
+    total = jnp.zeros((scores[0].shape[0], ancestors.shape[0]), jnp.float32)
+    for level, level_scores in enumerate(scores):
+        cells = len(hierarchy.partitions[level].ids)
+        log_prob = jax.nn.log_softmax(level_scores[:, :cells], axis=-1)
+        of_ancestor = jnp.take(log_prob, np.maximum(ancestors[:, level], 0), axis=1)
+        total = total + jnp.where(present[None, :, level], of_ancestor, 0.0)
+    if missing_ancestor == "mean":
+        levels_present = present.sum(axis=1).astype(np.float32)
+        total = total * jnp.asarray(ancestors.shape[1] / levels_present)[None]
+    return jax.nn.log_softmax(total, axis=-1)

@@ -1,0 +1,1 @@
+"""The one loop: mesh, state, optimiser, step, checkpoints. Systems are known by their contract only."""

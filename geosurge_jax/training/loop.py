@@ -1,0 +1,183 @@
+"""The one training loop: read, step, watch, evaluate, save."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.state import TrainState
+from geosurge_jax.training.step import MetricSums, TrainStep
+from geosurge_jax.training.writer import MetricWriter
+
+
+class Batches(Protocol):
+    """An endless iterator over host batches whose position can be read and set."""
+
+    def __next__(self) -> dict[str, np.ndarray]: ...
+    def get_state(self) -> dict[str, Any]: ...
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Lengths and intervals, all in steps.
+
+    Attributes:
+        total_steps: where training ends.
+        log_every: interval of the lines of training metrics.
+        evaluate_every: interval of evaluations; the last step is always evaluated.
+        checkpoint_every: interval of checkpoints; evaluations and the end always save one.
+        watched: the evaluation metric that decides what is best.
+        minimize: whether less of it is better.
+        patience: stop after so many evaluations without improvement; 0 never stops.
+    """
+
+    total_steps: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+    watched: str
+    minimize: bool
+    patience: int
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became infinite or not a number; carries the step and names the dump."""
+
+
+Evaluate = Callable[[TrainState], Mapping[str, float]]
+# Called after each step with (step, loss) for a progress bar.
+Report = Callable[[int, float], None]
+
+
+def means(sums: MetricSums) -> dict[str, float]:
+    """Fetches (sum, weight) pairs and divides; a metric of no weight is left out."""
+    fetched = jax.device_get(sums)
+    return {name: float(s) / float(w) for name, (s, w) in fetched.items() if w > 0}
+
+
+def check_finite(
+    sums: MetricSums, step: int, batch: Mapping[str, np.ndarray], directory: Path
+) -> float:
+    """Fetches a step's mean loss; where it is not finite, saves the batch and raises.
+
+    Args:
+        sums: metrics of the step.
+        step: its number, 1 for the first.
+        batch: the host batch it saw.
+        directory: where the dump goes.
+
+    Raises:
+        NonFiniteLossError: names the step, the records by index, and the dump.
+    """
+    total, weight = (float(x) for x in jax.device_get(sums["loss"]))
+    if math.isfinite(total):
+        return total / max(weight, 1.0)
+    dump = directory / f"nonfinite-step-{step}.npz"
+    np.savez(dump, **batch)
+    raise NonFiniteLossError(
+        f"step {step}: loss is {total}; the batch is saved in {dump}; records of this process by index in "
+        f"the split: {batch['index'].tolist()}; lower config.optimizer.learning_rate, or set "
+        f"config.optimizer.clip_norm"
+    )
+
+
+def watch(progress: Progress, metrics: Mapping[str, float], config: LoopConfig) -> Progress:
+    """Takes an evaluation into account.
+
+    Raises:
+        ValueError: the watched metric is not among the evaluated ones.
+    """
+    if config.watched not in metrics:
+        raise ValueError(
+            f"config.training.watched={config.watched!r}: expected one of {sorted(metrics)}"
+        )
+    value = metrics[config.watched]
+    sign = 1.0 if config.minimize else -1.0
+    if progress.best is None or sign * value < sign * progress.best:
+        return replace(progress, best=value, best_step=progress.step, evaluations_since_best=0)
+    return replace(progress, evaluations_since_best=progress.evaluations_since_best + 1)
+
+
+def finished(progress: Progress, config: LoopConfig) -> bool:
+    """Whether the run is over, by length or by patience."""
+    out_of_patience = 0 < config.patience <= progress.evaluations_since_best
+    return progress.step >= config.total_steps or out_of_patience
+
+
+def train(
+    state: TrainState,
+    progress: Progress,
+    *,
+    config: LoopConfig,
+    step: TrainStep,
+    batches: Batches,
+    put: Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]],
+    evaluate: Evaluate,
+    checkpointer: Checkpointer,
+    writer: MetricWriter | None,
+    learning_rate: Callable[[int], Any],
+    directory: Path,
+    report: Report,
+) -> tuple[TrainState, Progress]:
+    """Trains from `progress` to the end.
+
+    Everything that decides what the next step sees (state, data position, watched metric) is in the
+    checkpoint, and noise depends on seed and step alone, so a run killed at any instant and started again
+    ends in the same bits as an undisturbed one.
+
+    Args:
+        state: the state after `progress.step` steps; donated.
+        progress: where the run stands.
+        config: lengths and intervals.
+        step: the jitted step.
+        batches: positioned at `progress.next_index`.
+        put: host batch -> device batch.
+        evaluate: state -> metrics by name.
+        checkpointer: saves.
+        writer: metrics out; None on other processes than 0.
+        learning_rate: step -> rate, for the log.
+        directory: workdir, for the dump of a non-finite loss.
+        report: progress bar.
+
+    Returns:
+        Final state and progress.
+
+    Raises:
+        NonFiniteLossError: at the first step whose loss is not finite; nothing of it is saved.
+    """
+    previous: tuple[MetricSums, int, dict[str, np.ndarray]] | None = None
+    while not finished(progress, config):
+        batch = next(batches)
+        state, sums = step(state, put(batch))
+        if previous is not None:
+            # One step late: the device already works on the next step while the host looks at this one.
+            report(previous[1], check_finite(*previous, directory))
+        progress = replace(
+            progress, step=progress.step + 1, next_index=batches.get_state()["next_index"]
+        )
+        previous = (sums, progress.step, batch)
+        is_last = progress.step == config.total_steps
+        if progress.step % config.log_every == 0 or is_last:
+            scalars = {f"train/{name}": value for name, value in means(sums).items()}
+            scalars["train/learning_rate"] = float(learning_rate(progress.step - 1))
+            if writer is not None:
+                writer.write(progress.step, scalars)
+        evaluates = progress.step % config.evaluate_every == 0 or is_last
+        if evaluates or progress.step % config.checkpoint_every == 0:
+            check_finite(*previous, directory)
+            metrics: Mapping[str, float] = {}
+            if evaluates:
+                metrics = evaluate(state)
+                progress = watch(progress, metrics, config)
+                if writer is not None:
+                    writer.write(progress.step, metrics)
+            checkpointer.save(state, progress, dict(metrics))
+    if previous is not None:
+        report(previous[1], check_finite(*previous, directory))
+    return state, progress

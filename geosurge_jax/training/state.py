@@ -1,0 +1,120 @@
+"""The training state: what a step maps to what, and how it is made on the mesh."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.training.mesh import check_even, match_specs
+from geosurge_jax.training.parameters import merge, split_frozen
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that training changes or needs unchanged.
+
+    Attributes:
+        step: int32, completed steps.
+        trained: parameters that the optimiser moves.
+        frozen: parameters that stay; no optimiser state, no gradient.
+        opt_state: optax state over `trained`.
+        average: exponential moving average of `trained`, or None.
+    """
+
+    step: jax.Array
+    trained: Params
+    frozen: Params
+    opt_state: Any
+    average: Params | None
+
+    def evaluation_params(self) -> Params:
+        """The parameters that are evaluated: averaged where there is an average."""
+        return merge(self.trained if self.average is None else self.average, self.frozen)
+
+
+@dataclass(frozen=True)
+class StatePlan:
+    """Shapes and shardings of the state, known before any array exists.
+
+    Attributes:
+        abstract: `TrainState` of `jax.ShapeDtypeStruct` with shardings.
+        create: `key -> TrainState`, jitted; every array is born sharded.
+    """
+
+    abstract: TrainState
+    create: Callable[[jax.Array], TrainState]
+
+    @property
+    def shardings(self) -> TrainState:
+        """`TrainState` of shardings."""
+        return jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
+
+
+def plan_state(
+    system: System,
+    optimizer: optax.GradientTransformation,
+    batch: Mapping[str, Any],
+    mesh: Mesh,
+    *,
+    averaged: bool,
+) -> StatePlan:
+    """Works out the state's shapes, then where each array lies.
+
+    Args:
+        system: gives parameters, partition rules and freeze rules.
+        optimizer: sees the trained parameters only.
+        batch: arrays or shapes of one batch.
+        mesh: the mesh.
+        averaged: whether to keep a moving average of the trained parameters.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: a rule or a parameter that matches nothing, or an uneven shard.
+    """
+    probe = {name: jnp.zeros((1, *value.shape[1:]), value.dtype) for name, value in batch.items()}
+
+    def create(key: jax.Array) -> TrainState:
+        trained, frozen = split_frozen(system.init(key, probe), system.frozen_rules)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            trained=trained,
+            frozen=frozen,
+            opt_state=optimizer.init(trained),
+            average=jax.tree.map(jnp.copy, trained) if averaged else None,
+        )
+
+    shapes = jax.eval_shape(create, jax.random.key(0))
+    params = merge(shapes.trained, shapes.frozen)
+    specs = match_specs(params, system.partition_rules)
+    check_even(params, specs, mesh)
+    trained, frozen = split_frozen(specs, system.frozen_rules)
+    spec_tree = TrainState(
+        step=PartitionSpec(),
+        trained=trained,
+        frozen=frozen,
+        opt_state=optax.tree_utils.tree_map_params(
+            optimizer,
+            lambda _, spec: spec,
+            shapes.opt_state,
+            trained,
+            transform_non_params=lambda _: PartitionSpec(),
+        ),
+        average=trained if averaged else None,
+    )
+    abstract = jax.tree.map(
+        lambda shape, spec: jax.ShapeDtypeStruct(
+            shape.shape, shape.dtype, sharding=NamedSharding(mesh, spec)
+        ),
+        shapes,
+        spec_tree,
+    )
+    plan = StatePlan(abstract, create)
+    return StatePlan(abstract, jax.jit(create, out_shardings=plan.shardings))

@@ -1,0 +1,43 @@
+"""The door: python run.py --config=configs/geosurge.py[:variant] --workdir=DIR [--mode=...] [PHOTO ...]."""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+MODES = ("train", "eval", "predict")
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file, optionally with :variant.", lock_config=True
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives: checkpoints, metrics, report.")
+MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    MODES,
+    "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
+    "config.evaluation.datasets. predict: place the photos given as arguments.",
+)
+
+
+def main(arguments: list[str]) -> None:
+    """Dispatches to a mode; errors of the user's making end in one line."""
+    # Imported here so that --help answers at once.
+    from geosurge_jax.experiment import evaluate, predict, train
+    from geosurge_jax.experiment.failure import one_line_errors
+
+    with one_line_errors():
+        config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value)
+        if MODE.value == "train":
+            train.run(config, workdir)
+        elif MODE.value == "eval":
+            evaluate.run(config, workdir)
+        else:
+            predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    app.run(main)

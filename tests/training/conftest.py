@@ -1,0 +1,136 @@
+"""A small GeoSURGE over a small hierarchy, shared by the tests of the training room."""
+
+import jax
+import numpy as np
+import pytest
+
+from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.models.fusion import FusionConfig
+from geosurge_jax.models.vit import ViTConfig
+from geosurge_jax.systems.geosurge import GeoSurgeConfig, build
+from geosurge_jax.training.mesh import MeshConfig, make_mesh, put_batch
+from geosurge_jax.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
+from geosurge_jax.training.state import plan_state
+from geosurge_jax.training.step import make_train_step
+
+BATCH = 16
+
+
+@pytest.fixture(scope="session")
+def hierarchy():
+    rng = np.random.default_rng(0)
+    latlng = np.stack([rng.uniform(-70, 70, 1500), rng.uniform(-180, 179, 1500)], axis=1)
+    return build_hierarchy(latlng, max_images=(400, 40), min_images=4)
+
+
+@pytest.fixture(scope="session")
+def system(hierarchy):
+    visual = ViTConfig(
+        size="mu",
+        patch=8,
+        image_size=16,
+        pre_norm=True,
+        activation="quick_gelu",
+        norm_epsilon=1e-5,
+        pixel_statistics="clip",
+        trained_blocks=1,
+        scan=True,
+        remat=True,
+        dropout=0.1,
+    )
+    fusion = FusionConfig(
+        kind="latent", blocks=1, latents=4, rank=4, heads=2, mlp_ratio=2, semantic_subgrid=1, dropout=0.1
+    )
+    return build(
+        GeoSurgeConfig(
+            visual=visual,
+            fusion=fusion,
+            embedding_width=8,
+            semantic_classes=150,
+            initial_temperature=0.07,
+            negatives="level",
+            targets="embedding",
+            missing_ancestor="mean",
+            compute_dtype="float32",
+        ),
+        hierarchy,
+    )
+
+
+@pytest.fixture(scope="session")
+def host_batch(system):
+    rng = np.random.default_rng(1)
+    latlng = np.stack([rng.uniform(-70, 70, BATCH), rng.uniform(-180, 179, BATCH)], axis=1)
+    mask = np.ones(BATCH, np.float32)
+    mask[3] = 0
+    return {
+        "image": rng.integers(0, 256, (BATCH, 16, 16, 3)).astype(np.uint8),
+        "segmentation": rng.integers(0, 150, (BATCH, 16, 16)).astype(np.uint8),
+        "index": np.arange(BATCH, dtype=np.int32),
+        "mask": mask,
+        **system.targets(latlng),
+    }
+
+
+@pytest.fixture(scope="session")
+def optimizer():
+    config = OptimizerConfig(
+        learning_rate=1e-3,
+        schedule="constant",
+        warmup_steps=0,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+        b1=0.9,
+        b2=0.999,
+    )
+    return make_optimizer(config, learning_rate(config, 100, 10))
+
+
+class Trainer:
+    """A mesh with a state plan and a compiled step on it."""
+
+    def __init__(self, system, optimizer, host_batch, shape, accumulation=1, averaged=False):
+        devices = jax.devices()[: shape[0] * shape[1]]
+        self.mesh = make_mesh(MeshConfig(*shape), devices)
+        self.host_batch = host_batch
+        with jax.set_mesh(self.mesh):
+            self.plan = plan_state(system, optimizer, host_batch, self.mesh, averaged=averaged)
+            self.step = make_train_step(
+                system,
+                optimizer,
+                self.plan,
+                jax.random.key(7),
+                accumulation=accumulation,
+                average_decay=0.9,
+            )
+
+    def create(self):
+        with jax.set_mesh(self.mesh):
+            return self.plan.create(jax.random.key(0))
+
+    def run(self, steps, state=None):
+        """Returns the state after `steps` and the mean loss of each."""
+        with jax.set_mesh(self.mesh):
+            state, losses = self.create() if state is None else state, []
+            for _ in range(steps):
+                state, sums = self.step(state, put_batch(self.mesh, self.host_batch))
+                losses.append(float(sums["loss"][0] / sums["loss"][1]))
+        return state, losses
+
+    def compiled_text(self):
+        with jax.set_mesh(self.mesh):
+            batch = put_batch(self.mesh, self.host_batch)
+            return self.step.lower(self.plan.abstract, batch).compile().as_text()
+
+
+@pytest.fixture(scope="session")
+def trainer(system, optimizer, host_batch):
+    made = {}
+
+    def make(shape, **options):
+        key = (shape, tuple(options.items()))
+        if key not in made:
+            made[key] = Trainer(system, optimizer, host_batch, shape, **options)
+        return made[key]
+
+    return make

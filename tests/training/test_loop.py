@@ -1,0 +1,116 @@
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from geosurge_jax.training import loop
+from geosurge_jax.training.checkpoint import Progress
+
+CONFIG = loop.LoopConfig(
+    total_steps=10,
+    log_every=2,
+    evaluate_every=2,
+    checkpoint_every=3,
+    watched="validation/loss",
+    minimize=True,
+    patience=2,
+)
+
+
+class CountingBatches:
+    """Endless batches that tell their position."""
+
+    def __init__(self):
+        self.position = 0
+
+    def __next__(self):
+        self.position += 1
+        return {"index": np.array([self.position])}
+
+    def get_state(self):
+        return {"next_index": self.position}
+
+    def set_state(self, state):
+        self.position = state["next_index"]
+
+
+class Recorder:
+    """Stands for the checkpointer and the writer."""
+
+    def __init__(self):
+        self.saved, self.lines = [], []
+
+    def save(self, state, progress, metrics):
+        assert progress.next_index == progress.step
+        self.saved.append((progress.step, float(state)))
+
+    def write(self, step, scalars):
+        self.lines.append((step, sorted(scalars)))
+
+
+def run(tmp_path, evaluations, losses=None, progress=None):
+    recorder, evaluations = Recorder(), iter(evaluations)
+    progress = progress or Progress()
+
+    def step(state, batch):
+        value = (losses or {}).get(int(state) + 1, 1.0)
+        return state + 1, {"loss": (jnp.asarray(value), jnp.asarray(1.0))}
+
+    batches = CountingBatches()
+    batches.set_state({"next_index": progress.next_index})
+    result = loop.train(
+        jnp.asarray(float(progress.step)),
+        progress,
+        config=CONFIG,
+        step=step,
+        batches=batches,
+        put=lambda batch: batch,
+        evaluate=lambda state: {"validation/loss": next(evaluations)},
+        checkpointer=recorder,
+        writer=recorder,
+        learning_rate=lambda step: 0.1,
+        directory=tmp_path,
+        report=lambda step, loss: None,
+    )
+    return result, recorder
+
+
+def test_steps_evaluations_and_checkpoints_fall_where_they_should(tmp_path):
+    (_, progress), recorder = run(tmp_path, [5.0, 4.0, 3.0, 2.0, 1.0])
+    assert [step for step, _ in recorder.saved] == [2, 3, 4, 6, 8, 9, 10]
+    assert all(step == state for step, state in recorder.saved)
+    assert progress.step == 10 and progress.best == 1.0 and progress.best_step == 10
+
+
+def test_patience_counts_evaluations_without_improvement(tmp_path):
+    (_, progress), _ = run(tmp_path, [5.0, 4.0, 4.0, 4.5, 1.0])
+    assert progress.step == 8 and progress.best == 4.0 and progress.best_step == 4
+
+
+def test_a_finished_run_does_nothing(tmp_path):
+    done = Progress(step=8, next_index=8, best=4.0, best_step=4, evaluations_since_best=2)
+    (_, progress), recorder = run(tmp_path, [], progress=done)
+    assert progress == done and not recorder.saved
+
+
+@pytest.mark.parametrize("bad_step", [3, 4, 10])
+def test_a_loss_that_is_not_finite_stops_with_step_records_and_dump(tmp_path, bad_step):
+    with pytest.raises(loop.NonFiniteLossError, match=rf"step {bad_step}: loss is nan.*\[{bad_step}\]"):
+        run(tmp_path, [5.0, 4.0, 3.0, 2.0, 1.0], losses={bad_step: math.nan})
+    with np.load(tmp_path / f"nonfinite-step-{bad_step}.npz") as dump:
+        assert dump["index"].tolist() == [bad_step]
+
+
+def test_nothing_is_saved_after_a_loss_that_is_not_finite(tmp_path):
+    recorder = Recorder()
+    with pytest.raises(loop.NonFiniteLossError):
+        _, recorder = run(tmp_path, [5.0], losses={2: math.inf})
+    assert not recorder.saved
+
+
+def test_watching_a_metric_that_is_not_evaluated_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"config.training.watched='x'.*validation/loss"):
+        loop.watch(
+            Progress(), {"validation/loss": 1.0}, loop.LoopConfig(1, 1, 1, 1, "x", True, 0)
+        )
