@@ -29,7 +29,6 @@ from geosurge_jax.geo.storage import atomic_file
 COLUMNS = ("class_label", "hex_id", "imgs_per_cell", "latitude_mean", "longitude_mean")
 
 _PREAMBLE_LINES = 2
-_LARGEST_SPREADSHEET_NUMBER = 1e308
 _SPREADSHEET_PRECISION = 1e-14  # relative; spreadsheets keep 15 digits
 
 
@@ -163,13 +162,9 @@ def _repaired(
     ids = ids.copy()
     ids[damaged] = leaves[damaged]  # until restored, a damaged row claims its mean location alone
     first, last = leaf_ranges(ids)
-    candidates = {
-        int(row): _candidates(cells.tokens[row], leaves[row : row + 1]) for row in damaged
-    }
-    # Rows without a choice go first, so that they bound those with one.
-    for row in sorted(candidates, key=lambda row: len(candidates[row])):
-        starts, ends = leaf_ranges(candidates[row])
-        for cell, start, end in zip(candidates[row], starts, ends, strict=True):
+    for row in damaged:
+        candidates = _candidates(cells.tokens[row], leaves[row : row + 1])
+        for cell, start, end in zip(candidates, *leaf_ranges(candidates), strict=True):
             if np.sum((first <= end) & (last >= start)) == 1:  # it meets the row itself alone
                 ids[row], first[row], last[row] = cell, start, end
                 break
@@ -198,7 +193,6 @@ def _candidates(token: str, leaf: np.ndarray) -> np.ndarray:
 def _as_number(text: str) -> float | None:
     """What a spreadsheet reads in `text`; None where it sees no number and leaves it alone."""
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
         return None
-    return number if abs(number) < _LARGEST_SPREADSHEET_NUMBER else None

@@ -112,9 +112,8 @@ def latlng_from_face_places(face: np.ndarray, i: np.ndarray, j: np.ndarray) -> n
     x = np.choose(face, [one, -u, -u, -one, v, v])
     y = np.choose(face, [u, one, -v, -v, -one, u])
     z = np.choose(face, [v, v, one, -u, -u, -one])
-    longitude = np.degrees(np.arctan2(y, x))
-    longitude = np.where(longitude >= 180.0, longitude - 360.0, longitude)
-    return np.stack([np.degrees(np.arctan2(z, np.hypot(x, y))), longitude], axis=-1)
+    # On the antimeridian y is -0.0, which makes the longitude -180 as it should be.
+    return np.degrees(np.stack([np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)], axis=-1))
 
 
 def _projected(half_leaves: np.ndarray) -> np.ndarray:

@@ -84,8 +84,8 @@ class Partition:
         """As `assign`, for points given as S2 leaf ids, uint64 [M]."""
         first, last = leaf_ranges(self.ids)
         cell = np.searchsorted(first, leaves, side="right") - 1
-        inside = (cell >= 0) & (leaves <= last[cell])
-        return np.where(inside, cell, -1).astype(np.int32)
+        # Before the first cell this compares with the last one, and the result is -1 either way.
+        return np.where(leaves <= last[cell], cell, -1).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,7 +89,7 @@ def parent_ids(ids: np.ndarray, level: int) -> np.ndarray:
     if not 0 <= level <= MAX_LEVEL:
         raise ValueError(f"level is {level}, expected 0 to {MAX_LEVEL}")
     ids = np.asarray(ids, np.uint64)
-    marker = np.uint64(1 << (2 * (MAX_LEVEL - level)))
+    marker = np.uint64(1 << (2 * (MAX_LEVEL - int(level))))  # a NumPy int32 would overflow
     if ids.size and np.max(_markers(ids)) > marker:
         raise ValueError(
             f"a cell of level {int(np.min(cell_levels(ids)))} has no ancestor at level {level}"

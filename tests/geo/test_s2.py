@@ -1,6 +1,7 @@
 """S2 ids against s2sphere, an independent implementation."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_leaf_ids_of_float32_are_those_of_the_same_numbers_in_float64():
     np.testing.assert_array_equal(geo.leaf_ids(latlng), oracle_leaf_ids(latlng))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.floats(-90, 90), st.floats(-180, 180))
 def test_leaf_ids_of_any_point(latitude, longitude):
     latlng = np.array([[latitude, longitude]])
@@ -71,8 +72,9 @@ def test_leaf_ids_of_any_point(latitude, longitude):
 @pytest.mark.parametrize("level", LEVELS)
 def test_cells_of_a_level(level):
     leaves = geo.leaf_ids(np.concatenate([random_latlng(300), hard_latlng()]))
-    oracle = [s2sphere.CellId(int(leaf)).parent(level) for leaf in leaves]
+    oracle: list[Any] = [s2sphere.CellId(int(leaf)).parent(level) for leaf in leaves]
     ids = geo.parent_ids(leaves, level)
+    np.testing.assert_array_equal(geo.parent_ids(leaves, np.array([level], np.int32)[0]), ids)
     np.testing.assert_array_equal(ids, np.array([cell.id() for cell in oracle], np.uint64))
     np.testing.assert_array_equal(geo.cell_levels(ids), level)
     first, last = geo.leaf_ranges(ids)
@@ -90,7 +92,7 @@ def test_cells_of_a_level(level):
         np.testing.assert_array_equal(geo.parent_ids(geo.leaf_ids(centers), level), ids)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.floats(-89.999, 89.999), st.floats(-180, 180))
 def test_a_leaf_is_where_its_point_is(latitude, longitude):
     latlng = np.array([[latitude, longitude]])
