@@ -12,6 +12,7 @@ _JPEG_KEPT = {0xE0: b"JFIF\x00", 0xE2: b"ICC_PROFILE\x00", 0xEE: b"Adobe"}
 _JFIF_PLAIN = 18  # bytes of a JFIF segment without a thumbnail
 _PNG_KEPT = {b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"sBIT"}
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH", b"ICCP"}
+_WEBP_ANIMATED = 0b10
 _WEBP_FLAGS_KEPT = 0b00110000  # colour profile, alpha; not EXIF, XMP or animation
 
 
@@ -29,7 +30,8 @@ def is_still_webp(content: bytes) -> bool:
     """Whether a file starts like a WebP of one picture."""
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
         return False
-    return not (content[12:16] == b"VP8X" and content[20] & 0b10)
+    flags = content[20] if content[12:16] == b"VP8X" and len(content) > 20 else 0
+    return not flags & _WEBP_ANIMATED
 
 
 def strip_metadata(content: bytes) -> bytes:
@@ -95,7 +97,7 @@ def _strip_png(content: bytes) -> bytes:
 
 def _strip_webp(content: bytes) -> bytes:
     kept, position = [], 12
-    while position + 8 <= len(content):
+    while position + 8 < len(content):
         kind = content[position : position + 4]
         length = int.from_bytes(content[position + 4 : position + 8], "little")
         end = position + 8 + length + length % 2

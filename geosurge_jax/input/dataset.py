@@ -2,7 +2,7 @@
 
 import bisect
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -46,6 +46,9 @@ class RecordSource:
         for field in _TEXT:
             record[field] = record[field].decode("utf-8")
         return record
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
 
 
 @dataclass(frozen=True)
