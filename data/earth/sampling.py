@@ -56,7 +56,7 @@ def sample_locations(world: World, count: int, seed: int) -> np.ndarray:
 
 
 def sample_nuisance(seed: int, index: int, author: int, viewpoint: int) -> Nuisance:
-    """The conditions of photo `index`: season, hour and weather its own, the camera its author's."""
+    """The conditions of photo `index`: its own season, hour and weather, its author's camera."""
     photo = np.random.default_rng([seed, 3, index])
     camera = np.random.default_rng([seed, 4, author])
     cast = 1 + 0.035 * camera.normal(size=3) + 0.015 * photo.normal(size=3)

@@ -1,4 +1,4 @@
-"""From a location to everything visible that depends on it: colours, trees, building style, roads."""
+"""From a location to everything visible that depends on it: colours, trees, buildings, roads."""
 
 import colorsys
 from dataclasses import dataclass
@@ -56,9 +56,9 @@ LANDMARKS = ("spire", "dome", "minaret", "pagoda", "needle", "arch", "obelisk", 
 class Place:
     """All that a photo taken at one point can show of where it is.
 
-    Colours are float64 [3] in 0..1, surfaces in white light. `trees` holds the share of each kind of
-    TREES; `cover` is the share of the ground that plants cover; `urbanity` is 1 in the middle of a
-    city and 0 in the wild; `air` is what the light of the place adds to the sky's colour, [3].
+    Colours are float64 [3] in 0..1, surfaces in white light. `trees` holds the share of each kind
+    of TREES; `cover` is the share of the ground that plants cover; `urbanity` is 1 in the middle of
+    a city and 0 in the wild; `air` [3] is what the light of the place adds to the sky's colour.
     """
 
     latitude: float

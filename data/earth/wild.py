@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.earth.camera import driver_camera, road_plane
-from data.earth.canvas import Canvas, Paint, below, lay, noise_tile, rectangle, texture
+from data.earth.canvas import COLOUR, Canvas, Paint, below, lay, noise_tile, rectangle, texture
 from data.earth.facade import front
 from data.earth.flora import bush, tree
 from data.earth.props import landmark, utility_pole
@@ -104,7 +104,7 @@ def _snow_caps(canvas: Canvas, ridge: np.ndarray, horizon: float, height: float)
     line = horizon - 0.62 * (horizon - ridge.min()) - height * 0.3
     inside = (canvas.v > ridge[None, :] - 0.004) & (canvas.v + frayed < line + 0.8 * height)
     inside &= canvas.v < horizon
-    canvas.surfaces[inside, :3] = _SNOW
+    canvas.surfaces[COLOUR, inside] = _SNOW[:, None]
 
 
 def _cover(rng: np.random.Generator, place: Place) -> Paint:
