@@ -30,7 +30,7 @@ __all__ = [
     "prepare",
     "render_photo",
     "sample_locations",
-    "split_of",
+    "splits_of",
 ]
 
 NAME, VERSION = "planet", "1.0.0"
@@ -40,11 +40,15 @@ _BOUNDS = (0.80, 0.88)
 _SMALLEST = 32  # pixels
 
 
-def split_of(author: str) -> str:
-    """The split of an author's photos, by a hash of the name: about 80, 8 and 12 of 100."""
-    digest = hashlib.sha256(author.encode()).digest()
-    draw = int.from_bytes(digest[:8], "big") / 2**64
-    return SPLITS[int(np.searchsorted(_BOUNDS, draw, side="right"))]
+def splits_of(authors: Sequence[str]) -> np.ndarray:
+    """The split of each author as an index in SPLITS: about 80, 8 and 12 of 100 authors.
+
+    Authors are put in the order of a hash of their names, and the order is cut, so that a small
+    data set has its share in every split too.
+    """
+    digests = [hashlib.sha256(author.encode()).hexdigest() for author in authors]
+    place = np.argsort(np.argsort(digests))
+    return np.searchsorted(_BOUNDS, (place + 0.5) / len(authors), side="right")
 
 
 def prepare(
@@ -100,12 +104,15 @@ def prepare(
 
 def _split_indexes(author: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Which photos belong to each split, given their authors [M]; authors stay together."""
-    splits = np.array([split_of(author_name(seed, number)) for number in np.unique(author)])
-    indexes = {split: np.flatnonzero(splits[author] == split) for split in SPLITS}
+    numbers = np.unique(author)
+    splits = splits_of([author_name(seed, number) for number in numbers])
+    of_photo = splits[np.searchsorted(numbers, author)]
+    indexes = {split: np.flatnonzero(of_photo == place) for place, split in enumerate(SPLITS)}
     empty = [split for split in SPLITS if not len(indexes[split])]
     if empty:
         raise ValueError(
-            f"--photos {len(author)}: too few, split {empty[0]!r} has none; expected a few hundred"
+            f"--photos {len(author)} (config.data.photos): too few, split {empty[0]!r} has none; "
+            "expected about 100"
         )
     return indexes
 

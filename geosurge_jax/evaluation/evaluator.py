@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
 from geosurge_jax.evaluation.crops import average_over_crops
 from geosurge_jax.evaluation.decode import top_locations
 from geosurge_jax.evaluation.errors import PhotoErrors
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
 from geosurge_jax.systems.contract import Params, System
 from geosurge_jax.systems.posterior import Posterior
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.progress import track
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from data.progress import track
 from geosurge_jax.evaluation import tables
 from geosurge_jax.serving.outputs import Prediction
 from geosurge_jax.systems.contract import System
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 CONSOLE = Console(stderr=True)
+TABLE_WIDTH = 112  # a redirected output has no width of its own
 
 
 def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
@@ -81,8 +82,9 @@ def print_results(results: tables.Table, directory: Path, page: Path) -> None:
     for place, heading in enumerate(results.header):
         table.add_column(heading, justify="left" if place < results.text_columns else "right")
     for row in results.rows:
-        table.add_row(*row)
-    CONSOLE.print(table)
+        # An interval goes below its estimate, so that the table stays narrow.
+        table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
+    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
     for note in results.notes:
         CONSOLE.print(note, style="dim")
     for what, where in (
