@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geosurge_jax.evaluation.metrics import RADII_KM, distance_protocol, geoscore
-from geosurge_jax.geo import DistanceProtocol, check_latlng, within
+from geosurge_jax.geo import check_latlng, within
 
 # Pairs that take a few seconds: a pair on a sphere takes 0.1 us, one on an ellipsoid 60 us.
 _PAIRS_ON_SPHERE = 20_000_000
@@ -41,13 +41,13 @@ def training_density_chance(
     protocol: str = "sphere_6371",
     radii_km: Sequence[float] = RADII_KM,
     comparison: str = "<=",
+    max_pairs: int | None = None,
     seed: int = 0,
 ) -> Chance:
     """The expectation over all pairs of a test photo and a training location.
 
-    Where that would be more than 20 million pairs on a sphere (50 000 on the ellipsoid), the
-    training locations are sampled down to it, without replacement and the same for every test
-    photo.
+    Where that would be more than `max_pairs`, the training locations are sampled down to it,
+    without replacement and the same for every test photo; the result says how many were left.
 
     Args:
         train_latlng: degrees `[M, 2]`.
@@ -55,11 +55,13 @@ def training_density_chance(
         protocol: a name in `geosurge_jax.geo.DISTANCE_PROTOCOLS`.
         radii_km: ascending.
         comparison: "<=" or "<".
+        max_pairs: None for what takes a few seconds: 20 million on a sphere, 50 000 on the
+            ellipsoid.
         seed: of the sample.
 
     Raises:
         ValueError: there is no training or no test location, a coordinate is bad, or a name is
-          unknown.
+            unknown.
     """
     measure = distance_protocol(protocol)
     train, test = check_latlng(train_latlng), check_latlng(test_latlng)
@@ -67,7 +69,9 @@ def training_density_chance(
         raise ValueError(
             f"there are {len(train)} training and {len(test)} test locations, expected some of both"
         )
-    keep = max(_most_pairs(measure) // len(test), 1)
+    if max_pairs is None:
+        max_pairs = _PAIRS_ON_ELLIPSOID if measure.radius_km is None else _PAIRS_ON_SPHERE
+    keep = max(max_pairs // len(test), 1)
     train_count = len(train)
     if keep < train_count:
         train = np.random.default_rng(seed).choice(train, keep, replace=False)
@@ -87,7 +91,3 @@ def training_density_chance(
         train_count=train_count,
         sampled=len(train),
     )
-
-
-def _most_pairs(protocol: DistanceProtocol) -> int:
-    return _PAIRS_ON_ELLIPSOID if protocol.radius_km is None else _PAIRS_ON_SPHERE

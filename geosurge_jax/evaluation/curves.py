@@ -29,8 +29,8 @@ class Curve:
     """
 
     name: str
-    steps: Sequence[float]
-    values: Sequence[float]
+    steps: Sequence[float] | np.ndarray
+    values: Sequence[float] | np.ndarray
 
 
 def draw_curves(curves: Sequence[Curve]) -> bytes:
@@ -105,11 +105,20 @@ def _draw_panel(axes: Axes, quantity: str, shown: Sequence[tuple[_Title, Curve]]
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
-    axes.legend(frameon=False, fontsize=8 if len(shown) <= 7 else 6.5, labelcolor=INK, loc="best")
+    legend = {"frameon": False, "fontsize": 8, "labelcolor": INK}
+    if len(shown) > len(_COLORS):
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **legend)
+    else:
+        axes.legend(**legend)
 
 
 def _draw_curve(
-    axes: Axes, steps: Sequence[float], values: np.ndarray, color: str, style: str, label: str
+    axes: Axes,
+    steps: Sequence[float] | np.ndarray,
+    values: np.ndarray,
+    color: str,
+    style: str,
+    label: str,
 ) -> None:
     """A line; a long curve as its running mean, with the curve itself faint behind it."""
     marker = "o" if len(values) <= 30 else None

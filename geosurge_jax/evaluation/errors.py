@@ -18,7 +18,7 @@ class PhotoErrors:
 
     Raises:
         ValueError: the arrays do not fit together, a photo occurs twice, or a coordinate is not
-          finite or out of range.
+            finite or out of range.
     """
 
     index: np.ndarray
@@ -99,7 +99,7 @@ class LevelAccuracy:
     Attributes:
         correct: photos whose predicted cell is the true one, per level.
         weight: photos that have a cell at the level; one whose cell was dropped does not count
-          there.
+            there.
     """
 
     correct: tuple[float, ...]

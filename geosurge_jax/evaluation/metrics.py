@@ -67,8 +67,7 @@ class Summary:
         seed: of the resampling.
         scores: of all photos.
         continents: scores by continent of the TRUE location, in the order of `geo.CONTINENTS`,
-          those with photos alone;
-            "Elsewhere" is more than 500 km from any land.
+            those with photos alone; "Elsewhere" is more than 500 km from any land.
     """
 
     protocol: str

@@ -77,7 +77,7 @@ def write_report(directory: str | os.PathLike, data: ReportData) -> tuple[Path, 
     Raises:
         OSError: a file cannot be written.
         ValueError: the data sets were measured in different ways, or levels do not fit the
-          hierarchy.
+            hierarchy.
     """
     directory = Path(directory)
     sections = _sections(data)

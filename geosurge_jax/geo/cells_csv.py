@@ -48,12 +48,12 @@ def export_partition_csv(
     """Writes a partition as the family's CSV, atomically; class labels are our cell indices.
 
     Args:
-      path: the file to write.
-      partition: the cells.
-      preamble: also write the two lines that ISN's training code skips.
+        path: the file to write.
+        partition: the cells.
+        preamble: also write the two lines that ISN's training code skips.
 
     Raises:
-      OSError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -74,16 +74,17 @@ def import_partition_csv(path: str | os.PathLike, repair: bool = False) -> Parti
     The cells come in S2 order whatever their class labels say.
 
     Args:
-      path: the file to read.
-      repair: restore tokens that a spreadsheet has rewritten, instead of refusing the file. A token
-        becomes the cell around the row's mean whose token, read as a number, gives what stands in
-        the file; without one, the coarsest cell around the mean that overlaps no other.
+        path: the file to read.
+        repair: restore tokens that a spreadsheet has rewritten, instead of refusing the file. A
+            token becomes the cell around the row's mean whose token, read as a number, gives what
+            stands in the file; without one, the coarsest cell around the mean that overlaps no
+            other.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: no header, a value that does not parse, damaged tokens (without `repair`), a token
-        that cannot be restored, or cells that overlap; one line that names the file, the line and
-        the value.
+        FileNotFoundError: there is no such file.
+        ValueError: no header, a value that does not parse, damaged tokens (without `repair`), a
+            token that cannot be restored, or cells that overlap; one line that names the file, the
+            line and the value.
     """
     cells = _read(path)
     try:

@@ -22,9 +22,9 @@ class DistanceProtocol:
     """One way to measure a distance on the Earth.
 
     Attributes:
-      name: the key in `DISTANCE_PROTOCOLS`.
-      description: what a table prints.
-      radius_km: radius of the sphere, or None for the WGS84 ellipsoid.
+        name: the key in `DISTANCE_PROTOCOLS`.
+        description: what a table prints.
+        radius_km: radius of the sphere, or None for the WGS84 ellipsoid.
     """
 
     name: str
@@ -68,7 +68,7 @@ def within(distance_km: np.ndarray, radius_km: float, comparison: str = "<=") ->
     """Whether distances [...] count as hits within a radius, bool [...].
 
     Raises:
-      ValueError: `comparison` is neither "<=" nor "<".
+        ValueError: `comparison` is neither "<=" nor "<".
     """
     if comparison not in COMPARISONS:
         raise ValueError(f"comparison is {comparison!r}, expected one of {', '.join(COMPARISONS)}")

@@ -20,12 +20,12 @@ class Hierarchy:
     """Partitions coarse to fine with the ancestors of the finest cells.
 
     Attributes:
-      partitions: L partitions, coarse to fine.
-      ancestors: int32 [K_L, L]: for each finest cell the cell of partition l that contains it, -1
-        where none was kept. The last column counts 0, 1, 2, ...
+        partitions: L partitions, coarse to fine.
+        ancestors: int32 [K_L, L]: for each finest cell the cell of partition l that contains it, -1
+            where none was kept. The last column counts 0, 1, 2, ...
 
     Raises:
-      ValueError: `ancestors` does not fit the partitions.
+        ValueError: `ancestors` does not fit the partitions.
     """
 
     partitions: tuple[Partition, ...]
@@ -64,10 +64,10 @@ class Hierarchy:
         """Cells that hold the points at each level, int32 [M, L], -1 where none does.
 
         Args:
-          latlng: degrees, [M, 2].
+            latlng: degrees, [M, 2].
 
         Raises:
-          ValueError: a row is not finite or out of range; names the row and its value.
+            ValueError: a row is not finite or out of range; names the row and its value.
         """
         edges, cells = self._lookup
         return cells[np.searchsorted(edges, leaf_ids(latlng), side="right") - 1]
@@ -89,15 +89,15 @@ def build_hierarchy(
     """Grows one partition for each entry of `max_images` and links them.
 
     Args:
-      latlng: photo locations in degrees, [M, 2].
-      max_images: the most photos in a cell, coarse to fine, strictly descending.
-      min_images: photos below which a cell is dropped, see `drop`.
-      min_level: S2 level to start from.
-      max_level: S2 level at which splitting ends.
-      drop: "below" or "at_or_below", as in `build_partition`.
+        latlng: photo locations in degrees, [M, 2].
+        max_images: the most photos in a cell, coarse to fine, strictly descending.
+        min_images: photos below which a cell is dropped, see `drop`.
+        min_level: S2 level to start from.
+        max_level: S2 level at which splitting ends.
+        drop: "below" or "at_or_below", as in `build_partition`.
 
     Raises:
-      ValueError: a bad row, a parameter out of range, or a level without a cell; one line.
+        ValueError: a bad row, a parameter out of range, or a level without a cell; one line.
     """
     max_images = tuple(max_images)
     if not max_images or any(

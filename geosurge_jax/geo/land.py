@@ -62,7 +62,7 @@ def on_land(latlng: np.ndarray) -> np.ndarray:
     """Whether points lie inside the coarse outlines, bool [M], from degrees [M, 2].
 
     Raises:
-      ValueError: a row is not finite or out of range; names the row and its value.
+        ValueError: a row is not finite or out of range; names the row and its value.
     """
     return _containing(check_latlng(latlng)) >= 0
 
@@ -73,7 +73,7 @@ def continent_of(latlng: np.ndarray) -> np.ndarray:
     A point at sea belongs to the nearest land, or to none (-1) where that is more than 500 km away.
 
     Raises:
-      ValueError: a row is not finite or out of range; names the row and its value.
+        ValueError: a row is not finite or out of range; names the row and its value.
     """
     latlng = check_latlng(latlng)
     continents = _containing(latlng)

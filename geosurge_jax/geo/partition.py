@@ -29,13 +29,13 @@ class Partition:
     """Disjoint cells in S2 order: the classes of one level.
 
     Attributes:
-      ids: S2 ids, uint64 [K], ascending.
-      counts: photos that the partition was built from, per cell, int64 [K].
-      latlng: spherical mean of those photos in degrees, float64 [K, 2].
+        ids: S2 ids, uint64 [K], ascending.
+        counts: photos that the partition was built from, per cell, int64 [K].
+        latlng: spherical mean of those photos in degrees, float64 [K, 2].
 
     Raises:
-      ValueError: the arrays do not fit together, an id is no S2 cell, or cells are out of order or
-        overlap.
+        ValueError: the arrays do not fit together, an id is no S2 cell, or cells are out of order
+            or overlap.
     """
 
     ids: np.ndarray
@@ -73,10 +73,10 @@ class Partition:
         """Cells that hold the points, int32 [M], -1 where none does.
 
         Args:
-          latlng: degrees, [M, 2].
+            latlng: degrees, [M, 2].
 
         Raises:
-          ValueError: a row is not finite or out of range; names the row and its value.
+            ValueError: a row is not finite or out of range; names the row and its value.
         """
         return self.assign_leaf_ids(leaf_ids(latlng))
 
@@ -93,8 +93,8 @@ class SortedLocations:
     """Photo locations along the S2 curve: what partitions are grown from.
 
     Attributes:
-      leaves: S2 leaf ids, uint64 [M], ascending.
-      latlng: degrees, float64 [M, 2], in the same order (any order among equal leaves).
+        leaves: S2 leaf ids, uint64 [M], ascending.
+        latlng: degrees, float64 [M, 2], in the same order (any order among equal leaves).
     """
 
     leaves: np.ndarray
@@ -105,8 +105,8 @@ def sort_locations(latlng: np.ndarray) -> SortedLocations:
     """Sorts locations, degrees [M, 2], along the S2 curve.
 
     Raises:
-      ValueError: there is no row, or a row is not finite or out of range; names the row and its
-        value.
+        ValueError: there is no row, or a row is not finite or out of range; names the row and its
+            value.
     """
     latlng = check_latlng(latlng)
     if not len(latlng):
@@ -129,16 +129,16 @@ def build_partition(
     The result does not depend on the order of the rows, to the last bit.
 
     Args:
-      latlng: photo locations in degrees, [M, 2].
-      max_images: a cell with more photos is split, unless it is at `max_level`: there it stays.
-      min_images: see `drop`.
-      min_level: S2 level to start from.
-      max_level: S2 level at which splitting ends.
-      drop: "below" drops cells with fewer than `min_images` photos; "at_or_below" also drops those
-        with exactly `min_images`, as the public ISN code does.
+        latlng: photo locations in degrees, [M, 2].
+        max_images: a cell with more photos is split, unless it is at `max_level`: there it stays.
+        min_images: see `drop`.
+        min_level: S2 level to start from.
+        max_level: S2 level at which splitting ends.
+        drop: "below" drops cells with fewer than `min_images` photos; "at_or_below" also drops
+            those with exactly `min_images`, as the public ISN code does.
 
     Raises:
-      ValueError: a bad row, a parameter out of range, or no cell left; one line.
+        ValueError: a bad row, a parameter out of range, or no cell left; one line.
     """
     return grow_partition(
         sort_locations(latlng), max_images, min_images, min_level, max_level, drop
@@ -192,8 +192,8 @@ def _split(
     """Grows the tree over sorted leaf ids.
 
     Returns:
-      The cells at which it ends and which hold a photo, and their intervals [start, end) of
-      `leaves`.
+        The cells at which it ends and which hold a photo, and their intervals [start, end) of
+        `leaves`.
     """
     parents = parent_ids(leaves, min_level)
     start = np.flatnonzero(np.concatenate([[True], parents[1:] != parents[:-1]]))

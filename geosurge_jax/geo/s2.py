@@ -29,11 +29,11 @@ def check_latlng(latlng: np.ndarray) -> np.ndarray:
     """Returns `latlng` as float64 [M, 2] after checking every row.
 
     Args:
-      latlng: degrees, latitude first, [M, 2], any real dtype.
+        latlng: degrees, latitude first, [M, 2], any real dtype.
 
     Raises:
-      ValueError: wrong shape, or a row that is not finite, or whose latitude is outside [-90, 90]
-        or longitude outside [-180, 180]; names the first such row and its value.
+        ValueError: wrong shape, or a row that is not finite, or whose latitude is outside [-90, 90]
+            or longitude outside [-180, 180]; names the first such row and its value.
     """
     latlng = np.asarray(latlng)
     if latlng.ndim != 2 or latlng.shape[1] != 2:
@@ -57,14 +57,14 @@ def leaf_ids(latlng: np.ndarray) -> np.ndarray:
     """S2 ids of the leaf cells (level 30, about 1 cm) that hold the points.
 
     Args:
-      latlng: degrees, latitude first, [M, 2], any real dtype; longitude 180 and -180 are both
-        taken.
+        latlng: degrees, latitude first, [M, 2], any real dtype; longitude 180 and -180 are both
+            taken.
 
     Returns:
-      uint64 [M].
+        uint64 [M].
 
     Raises:
-      ValueError: a row is not finite or out of range; names the row and its value.
+        ValueError: a row is not finite or out of range; names the row and its value.
     """
     latlng = check_latlng(latlng)
     ids = np.empty(len(latlng), np.uint64)
@@ -77,14 +77,14 @@ def parent_ids(ids: np.ndarray, level: int) -> np.ndarray:
     """The ancestors at `level` of cells that are at `level` or finer.
 
     Args:
-      ids: S2 ids, uint64 [...].
-      level: 0 (a face of the cube) to 30 (leaf).
+        ids: S2 ids, uint64 [...].
+        level: 0 (a face of the cube) to 30 (leaf).
 
     Returns:
-      uint64 [...].
+        uint64 [...].
 
     Raises:
-      ValueError: `level` is not in 0..30, or a cell is coarser than `level`.
+        ValueError: `level` is not in 0..30, or a cell is coarser than `level`.
     """
     if not 0 <= level <= MAX_LEVEL:
         raise ValueError(f"level is {level}, expected 0 to {MAX_LEVEL}")
@@ -101,7 +101,7 @@ def cell_levels(ids: np.ndarray) -> np.ndarray:
     """Levels of cells, int32 [...], from S2 ids, uint64 [...].
 
     Raises:
-      ValueError: a value is not an S2 cell id; names it.
+        ValueError: a value is not an S2 cell id; names it.
     """
     ids = np.asarray(ids, np.uint64)
     markers = _markers(ids)
@@ -119,7 +119,7 @@ def cell_tokens(ids: np.ndarray) -> list[str]:
     """Tokens of cells: the id in hexadecimal without its trailing zeros, as S2 writes them.
 
     Args:
-      ids: S2 ids, uint64 [K].
+        ids: S2 ids, uint64 [K].
     """
     return [f"{cell:016x}".rstrip("0") for cell in np.asarray(ids, np.uint64).tolist()]
 
@@ -128,8 +128,8 @@ def ids_from_tokens(tokens: list[str]) -> np.ndarray:
     """S2 ids, uint64 [K], from tokens.
 
     Raises:
-      ValueError: a token is not 1 to 16 hexadecimal digits or names no cell; names the row and the
-        token.
+        ValueError: a token is not 1 to 16 hexadecimal digits or names no cell; names the row and
+            the token.
     """
     ids = np.zeros(len(tokens), np.uint64)
     for row, token in enumerate(tokens):
@@ -160,7 +160,7 @@ def cell_centers(ids: np.ndarray) -> np.ndarray:
     """Centres of cells in degrees, float64 [M, 2], from S2 ids, uint64 [M].
 
     Raises:
-      ValueError: a value is not an S2 cell id; names it.
+        ValueError: a value is not an S2 cell id; names it.
     """
     ids = np.asarray(ids, np.uint64)
     cell_levels(ids)  # raises on what is not a cell

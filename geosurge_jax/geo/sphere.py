@@ -46,12 +46,12 @@ def great_circle_km(a: Array, b: Array, radius_km: float = EARTH_RADIUS_KM) -> A
     loses at one end and arccos(dot) at the other.
 
     Args:
-      a: degrees, [..., 2].
-      b: degrees, [..., 2]; the leading axes broadcast against those of `a`.
-      radius_km: radius of the sphere.
+        a: degrees, [..., 2].
+        b: degrees, [..., 2]; the leading axes broadcast against those of `a`.
+        radius_km: radius of the sphere.
 
     Returns:
-      km, [...]. The gradient at distance zero is not finite.
+        km, [...]. The gradient at distance zero is not finite.
     """
     xp = a.__array_namespace__()
     # Differences are taken in degrees, where those of neighbours are exact.
@@ -69,7 +69,7 @@ def spherical_mean(latlng: Array) -> Array:
     The result is NaN where the unit vectors cancel, as for two antipodes: such points have no mean.
 
     Raises:
-      ValueError: `latlng` is not [M, 2] with at least one point.
+        ValueError: `latlng` is not [M, 2] with at least one point.
     """
     if latlng.ndim != 2 or latlng.shape[0] == 0 or latlng.shape[1] != 2:
         raise ValueError(f"latlng has shape {latlng.shape}, expected [M, 2] with M at least 1")

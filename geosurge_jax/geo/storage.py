@@ -30,7 +30,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Whoever reads `path` meanwhile, or after a crash, finds the old content or the whole new one.
 
     Raises:
-      OSError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -48,7 +48,7 @@ def save_hierarchy(path: str | os.PathLike, hierarchy: Hierarchy) -> None:
     """Writes `hierarchy` to `path`, atomically.
 
     Raises:
-      OSError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     arrays = {"format": np.array(FORMAT), "version": np.array(VERSION, np.int64)}
     arrays["ancestors"] = hierarchy.ancestors
@@ -65,9 +65,9 @@ def load_hierarchy(path: str | os.PathLike) -> Hierarchy:
     """Reads what `save_hierarchy` wrote.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: the file is not a hierarchy, is of another version, or is damaged; one line that
-        names the file.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a hierarchy, is of another version, or is damaged; one line that
+            names the file.
     """
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
