@@ -11,6 +11,7 @@ from pathlib import Path
 
 import chex
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
@@ -42,23 +43,15 @@ def run(workdir, datasets, *arguments, expect=0):
 
 
 def final_state(workdir):
-    with ocp.CheckpointManager(
-        workdir / "checkpoints", options=ocp.CheckpointManagerOptions(read_only=True)
-    ) as manager:
-        step = manager.latest_step()
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeRestore(
-                    restore_args=jax.tree.map(
-                        lambda _: ocp.RestoreArgs(restore_type=__import__("numpy").ndarray),
-                        manager.item_metadata(step)["state"].tree,
-                    )
-                ),
-                progress=ocp.args.JsonRestore(),
-            ),
-        )
-    return restored["state"], restored["progress"]
+    newest = max(
+        (p for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()), key=lambda p: int(p.name)
+    )
+    reader = ocp.PyTreeCheckpointer()
+    shapes = reader.metadata(newest / "state").item_metadata.tree
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
+    state = reader.restore(newest / "state", restore_args=as_numpy)
+    progress = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(newest / "progress")
+    return state, progress
 
 
 @pytest.fixture(scope="module")
