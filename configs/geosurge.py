@@ -186,7 +186,7 @@ def tiny() -> ConfigDict:
     """Seconds: every part of the system, nothing learned."""
     config = demo()
     config.name = "GeoSURGE tiny"
-    config.data.update(dict(photos=160, size=32))
+    config.data.update(dict(photos=200, size=32))
     config.geocells.update(dict(max_images=(60, 30, 15), min_images=2))
     config.system.visual.update(dict(size="mu", patch=8, image_size=32))
     config.system.fusion.update(dict(blocks=1, latents=4, heads=2, rank=8, dropout=0.1))

@@ -27,12 +27,13 @@ class _RateColumn(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed else "-/s")
 
 
-def track(items: Iterable[T], description: str) -> Iterator[T]:
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` while a bar with rate and time left is shown on the standard error.
 
     Args:
-        items: Anything iterable; where it has no length the bar shows no end.
+        items: Anything iterable.
         description: What is being done, a few words.
+        total: Number of items; None = the length of `items`, or no end shown where it has none.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -42,7 +43,7 @@ def track(items: Iterable[T], description: str) -> Iterator[T]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=operator.length_hint(items) or None)
+        task = progress.add_task(description, total=total or operator.length_hint(items) or None)
         for item in items:
             yield item
             progress.advance(task)

@@ -89,8 +89,7 @@ def write_dataset(
     final = Path(directory) / name / version
     final.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(final.parent):
-        if final.exists():
-            _check_same_source(final, source)
+        if finished_dataset(directory, name, version, source) is not None:
             return final
         hidden = final.parent / f".incomplete-{version}"
         shutil.rmtree(hidden, ignore_errors=True)
@@ -116,6 +115,29 @@ def write_dataset(
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
     return final
+
+
+def finished_dataset(directory: str | Path, name: str, version: str, source: Any) -> Path | None:
+    """The directory of a finished dataset of this source, None where there is nothing yet.
+
+    Raises:
+        ValueError: There is a dataset of another source.
+    """
+    final = Path(directory) / name / version
+    if not final.exists():
+        return None
+    source = json.loads(json.dumps(source))
+    found = read_manifest(final).source
+    if found == source:
+        return final
+    difference = f"{found!r}, now {source!r}"
+    if isinstance(found, dict) and isinstance(source, dict):
+        keys = sorted(key for key in {*found, *source} if found.get(key) != source.get(key))
+        difference = "; ".join(f"{k}: {found.get(k)!r}, now {source.get(k)!r}" for k in keys)
+    raise DatasetError(
+        f"{final / MANIFEST_FILE}: this dataset was made from another source ({difference}); "
+        "delete the directory, or choose another directory, name or version"
+    )
 
 
 def _write_splits(
@@ -185,21 +207,6 @@ def _check_record(record: Record, split: str, seen: set[str]) -> None:
 def _is_image(content: bytes) -> bool:
     webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
     return webp or content.startswith((b"\xff\xd8\xff", b"\x89PNG"))
-
-
-def _check_same_source(final: Path, source: Any) -> None:
-    """Accept a finished dataset of the same source, refuse another in one line."""
-    found = read_manifest(final).source
-    if found == source:
-        return
-    difference = f"{found!r}, now {source!r}"
-    if isinstance(found, dict) and isinstance(source, dict):
-        keys = sorted(key for key in {*found, *source} if found.get(key) != source.get(key))
-        difference = "; ".join(f"{k}: {found.get(k)!r}, now {source.get(k)!r}" for k in keys)
-    raise DatasetError(
-        f"{final / MANIFEST_FILE}: this dataset was made from another source ({difference}); "
-        "delete the directory, or choose another directory, name or version"
-    )
 
 
 @contextlib.contextmanager

@@ -9,3 +9,5 @@ evaluation/  posterior -> coordinates -> metrics -> report
 experiment/  a config made into data, geocells, system and mesh; the modes of run.py
 serving/     photos in, coordinates out, from a trained checkpoint
 """
+
+__version__ = "0.1.0"

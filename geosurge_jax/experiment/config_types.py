@@ -36,9 +36,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
     missing = [name for name in names if name not in values]
     if missing:
         raise ConfigError(f"{key}.{missing[0]}: missing")
-    return kind(
-        **{name: _convert(hints[name], values[name], f"{key}.{name}") for name in names}
-    )
+    return kind(**{name: _convert(hints[name], values[name], f"{key}.{name}") for name in names})
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:

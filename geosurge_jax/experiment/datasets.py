@@ -21,16 +21,20 @@ def prepare(config: DataConfig) -> Path:
         ValueError: one line that names what is missing or wrong, and the key.
     """
     if config.dataset == "planet":
-        return planet.prepare(
-            Path(config.directory), photos=config.photos, size=config.size, seed=config.seed
-        )
+        # One folder for each kind of planet, so that a small one for a try never blocks the large one.
+        home = Path(config.directory) / f"planet-{config.photos}x{config.size}-seed{config.seed}"
+        return planet.prepare(home, photos=config.photos, size=config.size, seed=config.seed)
     if config.dataset not in DATASETS:
         raise ConfigError(f"config.data.dataset={config.dataset!r}: expected one of {DATASETS}")
     source = Path(config.source)
     if not config.source or not source.is_dir():
         raise ConfigError(
             f"config.data.source={config.source!r}: expected "
-            + ("a folder of photos" if config.dataset == "folder" else "a prepared dataset directory")
+            + (
+                "a folder of photos"
+                if config.dataset == "folder"
+                else "a prepared dataset directory"
+            )
         )
     if config.dataset == "prepared":
         return source

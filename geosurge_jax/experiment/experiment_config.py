@@ -61,14 +61,12 @@ class GeocellsConfig:
     drop: str
 
     def scaled(self, photos: int) -> tuple[tuple[int, ...], int]:
-        """(max_images, min_images) for a data set of `photos`; never below 1."""
+        """(max_images, min_images) for a data set of `photos`; never below 1, equal levels merged."""
         if not self.relative_to:
             return self.max_images, self.min_images
         share = photos / self.relative_to
-        return (
-            tuple(max(1, round(share * limit)) for limit in self.max_images),
-            max(1, round(share * self.min_images)),
-        )
+        limits = dict.fromkeys(max(1, round(share * limit)) for limit in self.max_images)
+        return tuple(limits), max(1, round(share * self.min_images))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,30 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from data.progress import track
+from geosurge_jax.evaluation import tables
 from geosurge_jax.serving.outputs import Prediction
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.loop import Report
 from geosurge_jax.training.parameters import ParameterRow
 
+__all__ = [
+    "CONSOLE",
+    "print_predictions",
+    "print_results",
+    "print_system",
+    "track",
+    "training_progress",
+]
+
 CONSOLE = Console(stderr=True)
+TABLE_WIDTH = 112  # a redirected output has no width of its own
 
 
 def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
@@ -61,3 +74,26 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
         _, lat, lng, probability = prediction.rows()[0]
         table.add_row(str(prediction.photo), f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
     CONSOLE.print(table)
+
+
+def print_results(results: tables.Table, directory: Path, page: Path) -> None:
+    """Prints the five-radius table and where everything lies."""
+    table = Table()
+    for place, heading in enumerate(results.header):
+        table.add_column(heading, justify="left" if place < results.text_columns else "right")
+    for row in results.rows:
+        # An interval goes below its estimate, so that the table stays narrow.
+        table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
+    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
+    for note in results.notes:
+        CONSOLE.print(note, style="dim")
+    for what, where in (
+        ("report", page),
+        ("report as text", directory / "report.md"),
+        ("scores", directory / "scores.json"),
+        ("metrics", directory / "metrics.jsonl"),
+        ("TensorBoard", directory / "tensorboard"),
+        ("checkpoints", directory / "checkpoints"),
+        ("geocells", directory / "geocells.npz"),
+    ):
+        CONSOLE.print(f"{what + ':':16s}{where}", soft_wrap=True, highlight=False)

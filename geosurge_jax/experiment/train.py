@@ -60,7 +60,9 @@ def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
 def restore_or_create(
     checkpointer: Checkpointer, plan: StatePlan, root_key: jax.Array
 ) -> tuple[TrainState, Progress]:
-    """Where a run starts. Precedence:
+    """Finds where a run starts.
+
+    Precedence:
 
     1. The newest whole checkpoint of the workdir: state, data position and watched metric.
     2. Fresh parameters from `config.seed`, at step 0.

@@ -2,12 +2,14 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from geosurge_jax import __version__
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
 from geosurge_jax.geo import atomic_file
 
@@ -53,16 +55,24 @@ def write_json(path: Path, content: Any) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def library_versions() -> dict[str, str]:
-    """Versions that decide the bits of a run."""
-    names = ("geosurge_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    versions = {"python": platform.python_version()}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed as a package"
-    return versions
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def code_versions() -> dict[str, str]:
+    """Versions that decide the bits of a run; the commit where the code lies in a git checkout."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "geosurge_jax": __version__,
+        "commit": commit or "unknown",
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
 
 
 def config_differences(
@@ -97,7 +107,7 @@ def claim(root: Path, config: Mapping[str, Any]) -> Workdir:
         _refuse(workdir, config_differences(old, config, sections), "train in another --workdir")
         return workdir
     write_json(workdir.config, dict(config))
-    write_json(workdir.versions, library_versions())
+    write_json(workdir.versions, code_versions())
     return workdir
 
 

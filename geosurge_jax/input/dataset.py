@@ -2,7 +2,7 @@
 
 import bisect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -46,6 +46,9 @@ class RecordSource:
         for field in _TEXT:
             record[field] = record[field].decode("utf-8")
         return record
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,10 @@ class Dataset:
         if name not in self.manifest.splits:
             raise DatasetError(
                 f"{self.directory}: no split {name!r}, expected one of "
-                f"{', '.join(self.manifest.splits)} (config.data.path)"
+                f"{', '.join(self.manifest.splits)} (config.data.source)"
             )
         builder = tfds.builder_from_directory(os.fspath(self.directory))
-        read: Callable[..., Any] = builder.as_data_source
+        read: Any = builder.as_data_source
         source = read(split=name, decoders=_UNDECODED)
         latlng = np.load(self.directory / latlng_file(name))
         return Split(name, RecordSource(source), latlng, self.manifest.splits[name])
@@ -131,13 +134,13 @@ def open_dataset(directory: str | Path, *, verify: bool = False) -> Dataset:
 
 def _check_shard(path: Path, shard: Shard, verify: bool) -> None:
     if not path.is_file():
-        raise DatasetError(f"{path}: missing, expected {shard.size} bytes (config.data.path)")
+        raise DatasetError(f"{path}: missing, expected {shard.size} bytes (config.data.source)")
     size = path.stat().st_size
     if size != shard.size:
-        raise DatasetError(f"{path}: {size} bytes, expected {shard.size} (config.data.path)")
+        raise DatasetError(f"{path}: {size} bytes, expected {shard.size} (config.data.source)")
     if verify and file_sha256(path) != shard.sha256:
         raise DatasetError(
-            f"{path}: SHA-256 {file_sha256(path)}, expected {shard.sha256} (config.data.path)"
+            f"{path}: SHA-256 {file_sha256(path)}, expected {shard.sha256} (config.data.source)"
         )
     try:
         reader = ArrayRecordReader(str(path))
@@ -146,29 +149,29 @@ def _check_shard(path: Path, shard: Shard, verify: bool) -> None:
     except (RuntimeError, ValueError, OSError) as error:
         raise DatasetError(
             f"{path}: not a readable ArrayRecord file ({' '.join(str(error).split())}), expected "
-            f"{shard.records} records (config.data.path)"
+            f"{shard.records} records (config.data.source)"
         ) from None
     if records != shard.records:
         raise DatasetError(
-            f"{path}: {records} records, expected {shard.records} (config.data.path)"
+            f"{path}: {records} records, expected {shard.records} (config.data.source)"
         )
 
 
 def _check_latlng(path: Path, count: int, digest: str, verify: bool) -> None:
     expected = f"float64 [{count}, 2]"
     if not path.is_file():
-        raise DatasetError(f"{path}: missing, expected {expected} (config.data.path)")
+        raise DatasetError(f"{path}: missing, expected {expected} (config.data.source)")
     if verify and file_sha256(path) != digest:
         raise DatasetError(
-            f"{path}: SHA-256 {file_sha256(path)}, expected {digest} (config.data.path)"
+            f"{path}: SHA-256 {file_sha256(path)}, expected {digest} (config.data.source)"
         )
     try:
         latlng = np.load(path, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
-        raise DatasetError(f"{path}: {error}, expected {expected} (config.data.path)") from None
+        raise DatasetError(f"{path}: {error}, expected {expected} (config.data.source)") from None
     if latlng.dtype != np.float64 or latlng.shape != (count, 2):
         raise DatasetError(
-            f"{path}: {latlng.dtype} {list(latlng.shape)}, expected {expected} (config.data.path)"
+            f"{path}: {latlng.dtype} {list(latlng.shape)}, expected {expected} (config.data.source)"
         )
 
 
@@ -178,12 +181,12 @@ def _check_description(directory: Path, manifest: Manifest) -> None:
     if not path.is_file() or not (directory / "features.json").is_file():
         raise DatasetError(
             f"{directory}: dataset_info.json or features.json is missing, expected the files TFDS "
-            "wrote (config.data.path)"
+            "wrote (config.data.source)"
         )
     info = tfds.builder_from_directory(os.fspath(directory)).info
     found = {split: list(about.shard_lengths) for split, about in info.splits.items()}
     expected = {s: [shard.records for shard in shards] for s, shards in manifest.splits.items()}
     if (info.name, found) != (manifest.name, expected):
         raise DatasetError(
-            f"{path}: {info.name} {found}, expected {manifest.name} {expected} (config.data.path)"
+            f"{path}: {info.name} {found}, expected {manifest.name} {expected} (config.data.source)"
         )

@@ -76,10 +76,10 @@ def evaluation_crops(
         ValueError: `crops` is not 1, 5 or 10, or `resize_ratio` is below 1.
     """
     if crops not in (1, 5, 10):
-        raise ValueError(f"{crops} crops, expected 1, 5 or 10 (config.eval.crops)")
+        raise ValueError(f"{crops} crops, expected 1, 5 or 10 (config.evaluation.crops)")
     if not resize_ratio >= 1:
         raise ValueError(
-            f"resize ratio {resize_ratio}, expected 1 or more (config.eval.resize_ratio)"
+            f"resize ratio {resize_ratio}, expected 1 or more (config.evaluation.resize_ratio)"
         )
     centre = centre_crop(height, width, resize_ratio)
     if crops == 1:

@@ -82,7 +82,7 @@ def file_sha256(path: Path) -> str:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into `directory`; the same manifest gives the same bytes."""
     content = {"format": FORMAT_VERSION, **asdict(manifest)}
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
     (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -96,20 +96,20 @@ def read_manifest(directory: Path) -> Manifest:
     if not path.is_file():
         raise DatasetError(
             f"{directory}: no {MANIFEST_FILE}{_nearby(directory)}; expected a finished dataset "
-            "directory <directory>/<name>/<version> (config.data.path)"
+            "directory <directory>/<name>/<version> (config.data.source)"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("format")
-    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise DatasetError(
             f"{path}: not a manifest ({type(error).__name__}: {error}); expected the file that "
-            "came with the dataset (config.data.path)"
+            "came with the dataset (config.data.source)"
         ) from None
     if found != FORMAT_VERSION:
         raise DatasetError(
             f"{path}: format {found!r}, expected {FORMAT_VERSION}; make the dataset again with "
-            "this version (config.data.path)"
+            "this version (config.data.source)"
         )
     try:
         content["splits"] = {
@@ -121,7 +121,7 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest(**content)
     except (TypeError, KeyError, AttributeError) as error:
         raise DatasetError(
-            f"{path}: fields are not those of format {FORMAT_VERSION} ({error}) (config.data.path)"
+            f"{path}: fields are not those of format {FORMAT_VERSION} ({error}) (config.data.source)"
         ) from None
 
 

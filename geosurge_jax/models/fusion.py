@@ -48,7 +48,9 @@ class FusionConfig:
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
         if self.kind not in FUSION_KINDS:
-            raise ValueError(f"config.system.fusion.kind={self.kind!r}: expected one of {FUSION_KINDS}")
+            raise ValueError(
+                f"config.system.fusion.kind={self.kind!r}: expected one of {FUSION_KINDS}"
+            )
         if self.kind != "none" and self.blocks < 1:
             raise ValueError(
                 f"config.system.fusion.blocks={self.blocks}: expected at least 1, or kind='none'"

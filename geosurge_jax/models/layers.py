@@ -51,7 +51,9 @@ class Attention(nn.Module):
             return nn.DenseGeneral(head_shape, dtype=self.dtype, name=name)(x)
 
         if self.rank:
-            context = nn.Dense(self.rank, use_bias=False, dtype=self.dtype, name="compress")(context)
+            context = nn.Dense(self.rank, use_bias=False, dtype=self.dtype, name="compress")(
+                context
+            )
         attended = jax.nn.dot_product_attention(
             project("query", queries), project("key", context), project("value", context)
         )
@@ -74,7 +76,5 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `x [..., D]` to `[..., D]`."""
-        hidden = ACTIVATIONS[self.activation](
-            nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)
-        )
+        hidden = ACTIVATIONS[self.activation](nn.Dense(self.hidden, dtype=self.dtype, name="up")(x))
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="down")(hidden)

@@ -73,7 +73,9 @@ class ViTConfig:
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
         if self.size not in VIT_SIZES:
-            raise ValueError(f"config.system.visual.size={self.size!r}: expected one of {[*VIT_SIZES]}")
+            raise ValueError(
+                f"config.system.visual.size={self.size!r}: expected one of {[*VIT_SIZES]}"
+            )
         if self.image_size % self.patch:
             raise ValueError(
                 f"config.system.visual.image_size={self.image_size}: expected a multiple of "
@@ -169,9 +171,9 @@ class ViT(nn.Module):
         """Encodes `image uint8 [B, H, W, 3]` into tokens `[B, 1 + P, D]` after the final LayerNorm."""
         config, width = self.config, self.config.shape.width
         x = patches(normalize_pixels(image, config.pixel_statistics, self.dtype), config.patch)
-        x = nn.Dense(
-            width, use_bias=not config.pre_norm, dtype=self.dtype, name="patch_embedding"
-        )(x)
+        x = nn.Dense(width, use_bias=not config.pre_norm, dtype=self.dtype, name="patch_embedding")(
+            x
+        )
         class_token = self.param("class_token", nn.initializers.normal(width**-0.5), (width,))
         class_tokens = jnp.broadcast_to(class_token.astype(x.dtype), (x.shape[0], 1, width))
         x = jnp.concatenate([class_tokens, x], axis=1)
@@ -196,9 +198,9 @@ class ViT(nn.Module):
         block = nn.remat(Block, prevent_cse=not self.config.scan) if remat else Block
         if not self.config.scan:
             for index in range(depth):
-                x, _ = block(
-                    self.config, dropout, train, self.dtype, name=f"{name}_{index:02d}"
-                )(x, None)
+                x, _ = block(self.config, dropout, train, self.dtype, name=f"{name}_{index:02d}")(
+                    x, None
+                )
             return x
         scanned = nn.scan(
             block,

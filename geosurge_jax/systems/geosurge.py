@@ -1,4 +1,4 @@
-"""GeoSURGE (Daruna et al., CVPR 2026): geocell vectors at several scales, semantic fusion, one softmax a level.
+"""GeoSURGE (Daruna et al., CVPR 2026): geocell vectors at several scales and semantic fusion.
 
 A ViT's tokens are fused with a semantic map's by latent cross-attention into a visual vector; for every
 level of a hierarchy of geocells the vector is contrasted with the learned vectors of all cells of that
@@ -140,17 +140,20 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
     cell_latlng = hierarchy.partitions[-1].latlng.astype(np.float32)
 
     def init(key: jax.Array, batch: Batch) -> Params:
-        return model.init(key, batch["image"], batch["segmentation"], train=False)["params"]
+        variables = model.init(key, batch["image"], batch["segmentation"], train=False)
+        return dict(variables["params"])
 
     def scores(params: Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, ...]:
         rngs = None if key is None else {"dropout": key}
         return model.apply(
-            {"params": params}, batch["image"], batch["segmentation"], train=key is not None, rngs=rngs
+            {"params": params},
+            batch["image"],
+            batch["segmentation"],
+            train=key is not None,
+            rngs=rngs,
         )  # pyright: ignore[reportReturnType]
 
-    def loss(
-        params: Params, batch: Batch, key: jax.Array | None
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(params: Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, Metrics]:
         return hierarchical_loss(scores(params, batch, key), batch["cells"], config.negatives)
 
     def posterior(params: Params, batch: Batch) -> Posterior:

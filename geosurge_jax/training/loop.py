@@ -19,8 +19,13 @@ class Batches(Protocol):
     """An endless iterator over host batches whose position can be read and set."""
 
     def __next__(self) -> dict[str, np.ndarray]: ...
-    def get_state(self) -> dict[str, Any]: ...
-    def set_state(self, state: dict[str, Any]) -> None: ...
+    def get_state(self) -> dict[str, Any]:
+        """Where the iterator stands: `{"next_index": batches so far}`."""
+        ...
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Moves the iterator to where `get_state` was."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ def check_finite(
     if math.isfinite(total):
         return total / max(weight, 1.0)
     dump = directory / f"nonfinite-step-{step}.npz"
-    np.savez(dump, **batch)
+    arrays: dict[str, Any] = dict(batch)
+    np.savez(dump, **arrays)
     raise NonFiniteLossError(
         f"step {step}: loss is {total}; the batch is saved in {dump}; records of this process by index in "
         f"the split: {batch['index'].tolist()}; lower config.optimizer.learning_rate, or set "

@@ -27,8 +27,8 @@ class MeshConfig:
     model: int
 
 
-def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Arranges the devices.
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
+    """Arranges the devices: all that JAX sees, unless some are given.
 
     Raises:
         ValueError: the sizes do not multiply to the number of devices.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import optax
 
 SCHEDULES = ("halving", "cosine", "constant")
@@ -52,14 +51,11 @@ def learning_rate(
         `step -> float`.
     """
     peak = config.learning_rate
+    after_warmup: optax.Schedule
     if config.schedule == "halving":
-
-        def after_warmup(step):
-            return peak * 0.5 ** jnp.floor(step / steps_per_epoch)
+        after_warmup = optax.exponential_decay(peak, steps_per_epoch, 0.5, staircase=True)
     elif config.schedule == "cosine":
-        after_warmup = optax.cosine_decay_schedule(
-            peak, max(1, total_steps - config.warmup_steps)
-        )
+        after_warmup = optax.cosine_decay_schedule(peak, max(1, total_steps - config.warmup_steps))
     else:
         after_warmup = optax.constant_schedule(peak)
     if not config.warmup_steps:
@@ -73,7 +69,5 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Clipping, then AdamW (Loshchilov and Hutter 2019)."""
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
-    adamw = optax.adamw(
-        schedule, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay
-    )
+    adamw = optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay)
     return optax.chain(clip, adamw)

@@ -86,7 +86,5 @@ def parameter_table(
         ParameterRow(part, count(flat_trained.items(), part), count(flat_frozen.items(), part))
         for part in parts
     ]
-    total = ParameterRow(
-        "total", sum(row.trained for row in rows), sum(row.frozen for row in rows)
-    )
+    total = ParameterRow("total", sum(row.trained for row in rows), sum(row.frozen for row in rows))
     return (*rows, total)

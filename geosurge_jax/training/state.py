@@ -96,8 +96,8 @@ def plan_state(
     specs = match_specs(params, system.partition_rules)
     check_even(params, specs, mesh)
     trained, frozen = split_frozen(specs, system.frozen_rules)
-    spec_tree = TrainState(
-        step=PartitionSpec(),
+    spec_tree: Any = TrainState(
+        step=PartitionSpec(),  # pyright: ignore[reportArgumentType]
         trained=trained,
         frozen=frozen,
         opt_state=optax.tree_utils.tree_map_params(

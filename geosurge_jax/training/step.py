@@ -38,7 +38,11 @@ def slice_batch(batch: dict[str, jax.Array], parts: int) -> dict[str, jax.Array]
 
 
 def gradient_and_sums(
-    system: System, state: TrainState, batch: dict[str, jax.Array], key: jax.Array, accumulation: int
+    system: System,
+    state: TrainState,
+    batch: dict[str, jax.Array],
+    key: jax.Array,
+    accumulation: int,
 ) -> tuple[Params, MetricSums]:
     """Gradient of the summed loss over the trained parameters, and the metric sums.
 

@@ -41,7 +41,9 @@ def test_attention_equals_a_float64_twin(rank):
 
 def test_quick_gelu_is_not_gelu_but_near_it():
     x = np.linspace(-4, 4, 101)
-    quick, exact = (np.asarray(ACTIVATIONS[name](jnp.asarray(x))) for name in ("quick_gelu", "gelu"))
+    quick, exact = (
+        np.asarray(ACTIVATIONS[name](jnp.asarray(x))) for name in ("quick_gelu", "gelu")
+    )
     np.testing.assert_allclose(quick, x / (1 + np.exp(-1.702 * x)), atol=1e-6)
     assert 1e-3 < np.abs(quick - exact).max() < 0.03
 

@@ -9,7 +9,14 @@ from geosurge_jax.training.parameters import flatten
 
 def config(kind, blocks=2):
     return FusionConfig(
-        kind=kind, blocks=blocks, latents=4, rank=6, heads=2, mlp_ratio=2, semantic_subgrid=1, dropout=0.0
+        kind=kind,
+        blocks=blocks,
+        latents=4,
+        rank=6,
+        heads=2,
+        mlp_ratio=2,
+        semantic_subgrid=1,
+        dropout=0.0,
     )
 
 

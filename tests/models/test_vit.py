@@ -72,9 +72,7 @@ def test_tower_equals_a_float64_twin(params):
     x = layer_norm(x + p["position_embedding"], p["pre_norm"], 1e-5)
     for name in ("frozen_blocks_00", "trained_blocks_00"):
         x = numpy_block(x, p[name], 1e-5)
-    np.testing.assert_allclose(
-        apply(CONFIG, params), layer_norm(x, p["norm"], 1e-5), atol=2e-5
-    )
+    np.testing.assert_allclose(apply(CONFIG, params), layer_norm(x, p["norm"], 1e-5), atol=2e-5)
 
 
 def test_scanned_stack_equals_the_unrolled_one(params):

@@ -39,7 +39,14 @@ def system(hierarchy):
         dropout=0.1,
     )
     fusion = FusionConfig(
-        kind="latent", blocks=1, latents=4, rank=4, heads=2, mlp_ratio=2, semantic_subgrid=1, dropout=0.1
+        kind="latent",
+        blocks=1,
+        latents=4,
+        rank=4,
+        heads=2,
+        mlp_ratio=2,
+        semantic_subgrid=1,
+        dropout=0.1,
     )
     return build(
         GeoSurgeConfig(

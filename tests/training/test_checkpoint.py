@@ -54,9 +54,9 @@ def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trai
     )
     assert found == step
     chex.assert_trees_all_equal(jax.device_get(params), states[step].evaluation_params())
-    assert not np.array_equal(
-        params["head"]["kernel"], states[step].trained["head"]["kernel"]
-    ), "averaged, not raw"
+    assert not np.array_equal(params["head"]["kernel"], states[step].trained["head"]["kernel"]), (
+        "averaged, not raw"
+    )
 
 
 def test_missing_checkpoints_are_named(saved, trainer, tmp_path):

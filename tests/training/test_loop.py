@@ -96,7 +96,9 @@ def test_a_finished_run_does_nothing(tmp_path):
 
 @pytest.mark.parametrize("bad_step", [3, 4, 10])
 def test_a_loss_that_is_not_finite_stops_with_step_records_and_dump(tmp_path, bad_step):
-    with pytest.raises(loop.NonFiniteLossError, match=rf"step {bad_step}: loss is nan.*\[{bad_step}\]"):
+    with pytest.raises(
+        loop.NonFiniteLossError, match=rf"step {bad_step}: loss is nan.*\[{bad_step}\]"
+    ):
         run(tmp_path, [5.0, 4.0, 3.0, 2.0, 1.0], losses={bad_step: math.nan})
     with np.load(tmp_path / f"nonfinite-step-{bad_step}.npz") as dump:
         assert dump["index"].tolist() == [bad_step]
@@ -111,6 +113,4 @@ def test_nothing_is_saved_after_a_loss_that_is_not_finite(tmp_path):
 
 def test_watching_a_metric_that_is_not_evaluated_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"config.training.watched='x'.*validation/loss"):
-        loop.watch(
-            Progress(), {"validation/loss": 1.0}, loop.LoopConfig(1, 1, 1, 1, "x", True, 0)
-        )
+        loop.watch(Progress(), {"validation/loss": 1.0}, loop.LoopConfig(1, 1, 1, 1, "x", True, 0))

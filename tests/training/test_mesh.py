@@ -17,9 +17,13 @@ def test_free_axis_takes_the_rest(config, shape):
     assert tuple(mesh.shape.values()) == shape and mesh.axis_names == ("data", "model")
 
 
-@pytest.mark.parametrize("config", [MeshConfig(3, 1), MeshConfig(-1, 3), MeshConfig(-1, -1), MeshConfig(0, 8)])
+@pytest.mark.parametrize(
+    "config", [MeshConfig(3, 1), MeshConfig(-1, 3), MeshConfig(-1, -1), MeshConfig(0, 8)]
+)
 def test_sizes_that_do_not_fit_are_refused(config):
-    with pytest.raises(ValueError, match=r"config.mesh=.*expected sizes that multiply to the 8 devices"):
+    with pytest.raises(
+        ValueError, match=r"config.mesh=.*expected sizes that multiply to the 8 devices"
+    ):
         make_mesh(config)
 
 
@@ -36,7 +40,10 @@ def test_first_matching_rule_wins_and_none_is_an_error():
 def test_uneven_shards_are_refused_by_name():
     params = {"table": {"level_0": np.ones((6, 2))}}
     mesh = make_mesh(MeshConfig(2, 4))
-    with pytest.raises(ValueError, match=r"table/level_0 \(6, 2\): 6 does not split evenly over config.mesh.model=4"):
+    with pytest.raises(
+        ValueError,
+        match=r"table/level_0 \(6, 2\): 6 does not split evenly over config.mesh.model=4",
+    ):
         check_even(params, match_specs(params, RULES), mesh)
 
 
@@ -44,5 +51,10 @@ def test_batch_lies_on_the_data_axis():
     mesh = make_mesh(MeshConfig(4, 2))
     array = put_batch(mesh, {"mask": np.arange(8.0)})["mask"]
     assert array.sharding.spec == PartitionSpec("data")
-    assert {tuple(np.asarray(s.data)) for s in array.addressable_shards} == {(0, 1), (2, 3), (4, 5), (6, 7)}
+    assert {tuple(np.asarray(s.data)) for s in array.addressable_shards} == {
+        (0, 1),
+        (2, 3),
+        (4, 5),
+        (6, 7),
+    }
     assert jax.device_get(array).tolist() == list(range(8))

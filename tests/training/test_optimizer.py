@@ -20,7 +20,9 @@ def config(**changes):
 
 def test_halving_halves_after_each_epoch():
     rate = learning_rate(config(), total_steps=100, steps_per_epoch=10)
-    np.testing.assert_allclose([rate(s) for s in (0, 9, 10, 19, 20, 30)], [0.1, 0.1, 0.05, 0.05, 0.025, 0.0125])
+    np.testing.assert_allclose(
+        [rate(s) for s in (0, 9, 10, 19, 20, 30)], [0.1, 0.1, 0.05, 0.05, 0.025, 0.0125]
+    )
 
 
 def test_cosine_ends_at_zero_after_a_linear_warmup():

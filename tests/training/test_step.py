@@ -27,7 +27,9 @@ def test_every_mesh_gives_the_same_losses(trainer, reference, shape):
 def test_step_gathers_no_geocell_table(trainer):
     run = trainer((4, 2))
     tables = {
-        path: leaf.shape for path, leaf in flatten(run.plan.abstract.trained).items() if "level_" in path
+        path: leaf.shape
+        for path, leaf in flatten(run.plan.abstract.trained).items()
+        if "level_" in path
     }
     assert len(tables) == 2
     text = run.compiled_text()
@@ -40,7 +42,9 @@ def test_step_gathers_no_geocell_table(trainer):
 def test_the_hlo_check_can_fail(trainer):
     text = trainer((1, 1)).compiled_text()
     rows, width = next(
-        leaf.shape for path, leaf in flatten(trainer((1, 1)).plan.abstract.trained).items() if "level_" in path
+        leaf.shape
+        for path, leaf in flatten(trainer((1, 1)).plan.abstract.trained).items()
+        if "level_" in path
     )
     assert f"f32[{rows},{width}]" in text
 
@@ -77,7 +81,9 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(system, host_batch, 
     state = trainer((1, 1)).create()
     batch = jax.tree.map(jnp.asarray, host_batch)
     # Noise would differ between the parts.
-    quiet = dataclasses.replace(system, loss=lambda params, batch, _: system.loss(params, batch, None))
+    quiet = dataclasses.replace(
+        system, loss=lambda params, batch, _: system.loss(params, batch, None)
+    )
     key = jax.random.key(0)
     whole, whole_sums = jax.jit(lambda: gradient_and_sums(quiet, state, batch, key, 1))()
     parts, part_sums = jax.jit(lambda: gradient_and_sums(quiet, state, batch, key, 4))()
@@ -85,7 +91,9 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(system, host_batch, 
     # Some gradients (a key's bias under a softmax) are zero but for rounding: the whole tree is the scale.
     scale = float(optax.tree.norm(whole))
     chex.assert_trees_all_close(
-        jax.tree.map(lambda g: g / scale, whole), jax.tree.map(lambda g: g / scale, parts), atol=1e-6
+        jax.tree.map(lambda g: g / scale, whole),
+        jax.tree.map(lambda g: g / scale, parts),
+        atol=1e-6,
     )
 
 

@@ -1,0 +1,39 @@
+# make demo   the whole path on a generated Earth, minutes on two cores
+# make test   the fast test suite
+# PYTHON=python3.12 make ... chooses the interpreter that the environment is made with (3.11 and 3.12 work)
+
+PYTHON ?= python3
+VENV := .venv
+RUN := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(VENV)/bin/python
+WORKERS ?= 2
+
+.PHONY: venv demo test test-slow lint lock clean
+
+venv: $(VENV)/installed
+
+$(VENV)/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=python3.12 make venv")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: venv
+	$(RUN) run.py --config=configs/geosurge.py:demo --workdir=workdir/demo
+
+test: venv
+	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-slow: venv
+	$(RUN) -m pytest -q -m slow
+
+lint: venv
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		requirements-dev.txt -o requirements.lock
+
+clean:
+	rm -rf $(VENV) workdir datasets

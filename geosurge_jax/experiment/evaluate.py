@@ -1,0 +1,110 @@
+"""`--mode=eval`: score a workdir's checkpoint on named data sets and write the report."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from geosurge_jax.evaluation.chance import training_density_chance
+from geosurge_jax.evaluation.curves import Curve
+from geosurge_jax.evaluation.errors import level_accuracy
+from geosurge_jax.evaluation.maps import draw_error_map
+from geosurge_jax.evaluation.metrics import distance_protocol, summarize, write_summaries
+from geosurge_jax.evaluation.report import ReportData, write_report
+from geosurge_jax.evaluation.tables import accuracy_table
+from geosurge_jax.experiment import assembly, datasets, terminal
+from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.workdir import Workdir, open_trained
+from geosurge_jax.geo import load_hierarchy
+from geosurge_jax.input.dataset import Dataset
+from geosurge_jax.systems.contract import Params
+from geosurge_jax.training.checkpoint import restore_evaluation_params
+from geosurge_jax.training.writer import read_metrics
+
+# Curves of the report, by the beginning of their names; the others are in metrics.jsonl and TensorBoard.
+SHOWN_CURVES = ("train/loss", "validation/loss", "validation/accuracy/", "train/learning_rate")
+
+
+def run(raw: Mapping[str, Any], root: Path) -> None:
+    """Scores the workdir's checkpoint on `config.evaluation.datasets`.
+
+    Raises:
+        ValueError: one line that names what is missing or wrong.
+    """
+    config = parse(raw)
+    workdir = open_trained(root, raw)
+    dataset = assembly.open_run_dataset(config)
+    model = assembly.make_model(config, load_hierarchy(workdir.geocells))
+    with jax.set_mesh(model.mesh):
+        evaluate_and_report(config, workdir, model, dataset)
+
+
+def restore_params(
+    config: ExperimentConfig, workdir: Workdir, model: assembly.Model
+) -> tuple[Params, int]:
+    """Parameters of the checkpoint that `config.evaluation.checkpoint` names, and its step."""
+    # Lengths decide the schedule alone, which evaluation does not use.
+    _, _, plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
+    return restore_evaluation_params(
+        workdir.checkpoints, plan.abstract, which=config.evaluation.checkpoint
+    )
+
+
+def evaluate_and_report(
+    config: ExperimentConfig, workdir: Workdir, model: assembly.Model, dataset: Dataset
+) -> None:
+    """Scores every named data set, writes `scores.json` and the report, prints the table."""
+    evaluation = config.evaluation
+    named = [datasets.open_named(name, dataset) for name in evaluation.datasets]
+    params, step = restore_params(config, workdir, model)
+    train_latlng = dataset.split("train").latlng
+    summaries, chances, levels, maps = {}, {}, {}, {}
+    for title, split in named:
+        batches = assembly.scoring_batches(config, model, split, evaluation.crops)
+        photos, _ = model.evaluator.run(
+            params, terminal.track(batches, f"scoring {title}"), split.latlng
+        )
+        summaries[title] = summarize(
+            photos,
+            protocol=evaluation.protocol,
+            comparison=evaluation.comparison,
+            bootstrap_samples=evaluation.bootstrap_samples,
+            seed=config.seed,
+        )
+        chances[title] = training_density_chance(
+            train_latlng, split.latlng, evaluation.protocol, comparison=evaluation.comparison
+        )
+        levels[title] = level_accuracy(photos, model.hierarchy).shares
+        distance = photos.distance_km(distance_protocol(evaluation.protocol))
+        maps[title] = draw_error_map(photos.truth, photos.prediction, distance, title)
+    if jax.process_index():
+        return
+    write_summaries(workdir.root / "scores.json", summaries)
+    data = ReportData(
+        title=config.name,
+        config=dataclasses.asdict(config),
+        description=(("checkpoint", f"step {step}"), *model.system.description),
+        summaries=summaries,
+        chances=chances,
+        level_accuracy=levels,
+        geocells=[len(partition.ids) for partition in model.hierarchy.partitions],
+        curves=curves(workdir),
+        maps=maps,
+    )
+    _, page = write_report(workdir.root, data)
+    terminal.print_results(accuracy_table(summaries, chances), workdir.root, page)
+
+
+def curves(workdir: Workdir) -> list[Curve]:
+    """The curves that a report shows, from the run's metrics."""
+    points: dict[str, list[tuple[int, float]]] = {}
+    for row in read_metrics(workdir.root):
+        for name, value in row.items():
+            if name in SHOWN_CURVES or name.startswith("validation/accuracy/"):
+                points.setdefault(name, []).append((int(row["step"]), value))
+    return [
+        Curve(name, [step for step, _ in pairs], [value for _, value in pairs])
+        for name, pairs in points.items()
+    ]

@@ -1,0 +1,137 @@
+"""Evaluation batches: finite, each photo once, the last batch filled up with mask 0."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import grain
+import numpy as np
+
+from geosurge_jax.input.bad_records import BadRecords
+from geosurge_jax.input.dataset import Split
+from geosurge_jax.input.examples import (
+    PADDING,
+    DecodedRecord,
+    Example,
+    Targets,
+    crop_pair,
+    example,
+    finish_batch,
+    masked_example,
+    read_record,
+)
+from geosurge_jax.input.geometry import evaluation_crops
+from geosurge_jax.input.pipeline import process_share
+
+
+@dataclass(frozen=True)
+class EvaluationBatches:
+    """A finite run over examples; every `iter()` starts anew, `len()` is the number of batches.
+
+    All processes see the same number of batches. A batch is a host dict: `image` uint8
+    [B, C, H, W, 3], `segmentation` uint8 [B, C, H, W], `latlng` float32 [B, 2], `index` int32 [B]
+    (-1 for padding), `mask` float32 [B], `scene` int32 [B], and the targets; C crops.
+    """
+
+    dataset: grain.MapDataset
+    share: int
+    finish: Callable[[Example], Example]
+    threads: int
+
+    def __len__(self) -> int:
+        return len(self.dataset) // self.share
+
+    def __iter__(self) -> Iterator[Example]:
+        ahead = max(self.share, 2 * self.threads)
+        options = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=ahead)
+        examples = self.dataset.to_iter_dataset(options)
+        batches = iter(examples.batch(self.share, drop_remainder=True))
+        try:
+            for batch in batches:
+                yield self.finish(batch)
+        finally:
+            batches.close()
+
+
+def evaluation_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    image_size: int,
+    crops: int,
+    resize_ratio: float,
+    targets: Targets | None,
+    bad_records: BadRecords,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 4,
+) -> EvaluationBatches:
+    """Batches of every record of a split once, in record order.
+
+    Args:
+        split: The records.
+        batch_size: Global: this process makes `batch_size / process_count` of each batch.
+        image_size: Side of a crop in pixels.
+        crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
+        resize_ratio: Short side / side of a crop after resizing; 1 keeps the whole short side.
+        targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
+        bad_records: Where unreadable records are reported.
+        process_index: Of this process.
+        process_count: How many share the global batch.
+        threads: Threads that read and decode.
+
+    Raises:
+        ValueError: The batch does not divide among the processes, or crops or ratio are unknown.
+        BadRecordsError: While iterating, when too many records are unreadable.
+    """
+    return batches_of(
+        len(split),
+        lambda index: read_record(split, index, bad_records),
+        batch_size=batch_size,
+        image_size=image_size,
+        crops=crops,
+        resize_ratio=resize_ratio,
+        targets=targets,
+        bad_records=bad_records,
+        process_index=process_index,
+        process_count=process_count,
+        threads=threads,
+    )
+
+
+def batches_of(
+    count: int,
+    read: Callable[[int], DecodedRecord | None],
+    *,
+    batch_size: int,
+    image_size: int,
+    crops: int,
+    resize_ratio: float,
+    targets: Targets | None,
+    bad_records: BadRecords,
+    process_index: int,
+    process_count: int,
+    threads: int,
+) -> EvaluationBatches:
+    """Batches of `count` photos that `read` gives by position; see `evaluation_batches`."""
+    share = process_share(batch_size, process_index, process_count)
+    evaluation_crops(1, 1, crops, resize_ratio)  # refuses a protocol before any work is done
+    shape = (crops, image_size, image_size)
+
+    def crop(position: int) -> Example:
+        index = int(position)
+        if index >= count:
+            return masked_example(shape, PADDING)
+        record = read(index)
+        if record is None:
+            return masked_example(shape, index)
+        height, width = record.pixels.shape[:2]
+        boxes = evaluation_crops(height, width, crops, resize_ratio)
+        pairs = [crop_pair(record, box, mirrored, image_size) for box, mirrored in boxes]
+        images, class_maps = zip(*pairs, strict=True)
+        return example(np.stack(images), np.stack(class_maps), record, index)
+
+    padded = -(-count // batch_size) * batch_size
+    dataset = grain.MapDataset.range(padded).map(crop)[process_index::process_count]
+    return EvaluationBatches(
+        dataset, share, lambda batch: finish_batch(batch, targets, bad_records), threads
+    )

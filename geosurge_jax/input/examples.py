@@ -1,0 +1,147 @@
+"""One record -> one example of a batch; an unreadable record keeps its place with mask 0."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geosurge_jax.input.bad_records import BadRecords
+from geosurge_jax.input.dataset import Split
+from geosurge_jax.input.geometry import Box
+from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image, resize_crop
+from geosurge_jax.input.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
+
+Example = dict[str, Any]
+"""Host arrays of one example, keys as in a batch; `latlng` still float64."""
+
+Targets = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""What a system wants of the coordinates of a batch: latlng float64 [B, 2] -> arrays [B, ...]."""
+
+PADDING = -1
+"""Index of an example that only fills up the last batch."""
+
+
+@dataclass(frozen=True)
+class DecodedRecord:
+    """A record after decoding.
+
+    Attributes:
+        pixels: uint8 [H, W, 3].
+        class_map: uint8 [h, w], any size, 255 = unknown.
+        latlng: Degrees, (0, 0) where it is not known (plain files).
+        scene: Index in `SCENES`, -1 = unknown.
+    """
+
+    pixels: np.ndarray
+    class_map: np.ndarray
+    latlng: tuple[float, float]
+    scene: int
+
+
+def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:
+    """Read and decode one record of a split; None, after a report, where that fails."""
+    try:
+        record = split.records[index]
+    except Exception as error:  # whatever damage in a shard makes its readers raise
+        bad_records.report(index, split.location(index), _one_line(error))
+        return None
+    try:
+        return _decode_record(record)
+    except ImageDecodeError as error:
+        bad_records.report(index, split.location(index), _one_line(error))
+        return None
+
+
+def read_file(
+    paths: Sequence[Path],
+    segmentation_paths: Sequence[Path | None] | None,
+    index: int,
+    bad_records: BadRecords,
+) -> DecodedRecord | None:
+    """Read and decode one plain photo file; None, after a report, where that fails."""
+    path = paths[index]
+    class_map = np.full((1, 1), UNKNOWN_CLASS, np.uint8)
+    try:
+        pixels = decode_image(path.read_bytes())
+        if segmentation_paths is not None and segmentation_paths[index] is not None:
+            path = segmentation_paths[index] or path
+            class_map = decode_class_map(path.read_bytes())
+    except OSError as error:
+        bad_records.report(index, str(path), error.strerror or _one_line(error))
+        return None
+    except ImageDecodeError as error:
+        bad_records.report(index, str(path), _one_line(error))
+        return None
+    return DecodedRecord(pixels, class_map, (0.0, 0.0), UNKNOWN_SCENE)
+
+
+def crop_pair(record: DecodedRecord, box: Box, mirrored: bool, size: int) -> tuple[np.ndarray, ...]:
+    """The same box of a photo and of its class map, uint8 [size, size, 3] and [size, size]."""
+    pixels = resize_crop(record.pixels, box, size)
+    class_map = resize_crop(record.class_map, box, size)
+    if mirrored:
+        return pixels[:, ::-1], class_map[:, ::-1]
+    return pixels, class_map
+
+
+def example(
+    image: np.ndarray, segmentation: np.ndarray, record: DecodedRecord, index: int
+) -> Example:
+    """One readable example."""
+    return {
+        "image": image,
+        "segmentation": segmentation,
+        "latlng": np.array(record.latlng, np.float64),
+        "index": np.int32(index),
+        "mask": np.float32(1),
+        "scene": np.int32(record.scene),
+    }
+
+
+def masked_example(shape: tuple[int, ...], index: int) -> Example:
+    """An example that counts for nothing: black, no class known, at (0, 0), mask 0.
+
+    Args:
+        shape: Of the class map: [H, W], or [C, H, W] with crops.
+        index: Of the unreadable record, or `PADDING`.
+    """
+    return {
+        "image": np.zeros((*shape, 3), np.uint8),
+        "segmentation": np.full(shape, UNKNOWN_CLASS, np.uint8),
+        "latlng": np.zeros(2, np.float64),
+        "index": np.int32(index),
+        "mask": np.float32(0),
+        "scene": np.int32(UNKNOWN_SCENE),
+    }
+
+
+def finish_batch(batch: Example, targets: Targets | None, bad_records: BadRecords) -> Example:
+    """Add the targets, turn the coordinates into float32, stop where too much is unreadable.
+
+    Raises:
+        BadRecordsError: See `BadRecords.check`.
+    """
+    bad_records.check()
+    added = targets(batch["latlng"]) if targets is not None else {}
+    return {**batch, "latlng": batch["latlng"].astype(np.float32), **added}
+
+
+def _decode_record(record: Mapping[str, Any]) -> DecodedRecord:
+    latitude, longitude = (float(value) for value in record["latlng"])
+    if not (math.isfinite(latitude) and abs(latitude) <= 90):
+        raise ImageDecodeError(f"latitude {latitude}, expected -90 to 90")
+    if not (math.isfinite(longitude) and -180 <= longitude < 180):
+        raise ImageDecodeError(f"longitude {longitude}, expected -180 to below 180")
+    scene = int(record["scene"])
+    if not UNKNOWN_SCENE <= scene < len(SCENES):
+        raise ImageDecodeError(f"scene {scene}, expected -1 to {len(SCENES) - 1}")
+    pixels = decode_image(record["image"])
+    class_map = decode_class_map(record["segmentation"])
+    return DecodedRecord(pixels, class_map, (latitude, longitude), scene)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

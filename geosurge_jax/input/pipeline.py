@@ -1,0 +1,179 @@
+"""Training batches: infinite, resumable by one number, the same bits on any number of hosts.
+
+The order of the operations decides that: positions are shuffled, each record is read and augmented
+with a generator of its own, epochs are repeated, and only then does a process take every n-th
+example and make batches of them. A state `{"next_index": k}` counts batches, so it means the same
+whatever the number of processes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grain
+import numpy as np
+
+from geosurge_jax.input.bad_records import BadRecords
+from geosurge_jax.input.dataset import Split
+from geosurge_jax.input.examples import (
+    Example,
+    Targets,
+    crop_pair,
+    example,
+    finish_batch,
+    masked_example,
+    read_record,
+)
+from geosurge_jax.input.geometry import random_resized_crop
+from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a training photo; the class map takes the same geometry.
+
+    Attributes:
+        image_size: Side of the square that the model sees, in pixels.
+        crop_scale: Smallest and largest share of the photo's area.
+        crop_ratio: Smallest and largest width / height of the crop.
+        flip: Mirror half of the photos; reverses road signs and driving side.
+        brightness: Strength of brightness noise, 0 = off.
+        contrast: Strength of contrast noise, 0 = off.
+        saturation: Strength of saturation noise, 0 = off.
+        hue: Strength of hue noise in turns, 0 = off, 0.5 = any hue.
+        grayscale: Probability that all colour goes.
+    """
+
+    image_size: int
+    crop_scale: tuple[float, float] = (0.66, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grayscale: float = 0.0
+
+    def __post_init__(self):
+        if self.image_size < 1:
+            raise ValueError(f"image_size {self.image_size}, expected 1 or more")
+        for name, (low, high), most in (
+            ("crop_scale", self.crop_scale, 1.0),
+            ("crop_ratio", self.crop_ratio, np.inf),
+        ):
+            if not 0 < low <= high <= most:
+                raise ValueError(f"{name} ({low}, {high}), expected 0 < low <= high <= {most}")
+        for name, value, most in (
+            ("brightness", self.brightness, np.inf),
+            ("contrast", self.contrast, np.inf),
+            ("saturation", self.saturation, np.inf),
+            ("hue", self.hue, 0.5),
+            ("grayscale", self.grayscale, 1.0),
+        ):
+            if not 0 <= value <= most:
+                raise ValueError(f"{name} {value}, expected 0 to {most}")
+
+    @property
+    def changes_colour(self) -> bool:
+        """Whether any colour noise is on."""
+        return any((self.brightness, self.contrast, self.saturation, self.hue, self.grayscale))
+
+
+def train_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    targets: Targets | None,
+    bad_records: BadRecords,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 4,
+    prefetch: int = 4,
+) -> grain.DatasetIterator:
+    """Infinite training batches of this process, reshuffled and augmented anew each epoch.
+
+    Args:
+        split: The records.
+        batch_size: Global: this process makes `batch_size / process_count` of each batch.
+        augmentation: Geometry and colour noise.
+        seed: Decides order and augmentation.
+        targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
+        bad_records: Where unreadable records are reported.
+        process_index: Of this process.
+        process_count: How many share the global batch.
+        threads: Batches that are made at a time; each is made by one thread.
+        prefetch: Batches that are made ahead, and so held in memory.
+
+    Returns:
+        An iterator over host batches; B is the share of this process:
+        `image` uint8 [B, H, W, 3], `segmentation` uint8 [B, H, W], `latlng` float32 [B, 2],
+        `index` int32 [B], `mask` float32 [B] (0 for unreadable records), `scene` int32 [B], and
+        the targets. `get_state()` and `set_state()` take `{"next_index": batches so far}`; call
+        `close()` when done.
+
+    Raises:
+        ValueError: The batch does not divide among the processes.
+        BadRecordsError: From `next()`, when too many records are unreadable.
+    """
+    share = process_share(batch_size, process_index, process_count)
+    augment = _augmenter(split, augmentation, bad_records)
+    dataset = (
+        grain.MapDataset.range(len(split))
+        .seed(seed)
+        .shuffle()
+        .random_map(augment)
+        .repeat()[process_index::process_count]
+        .batch(share, drop_remainder=True)
+        .map(lambda batch: finish_batch(batch, targets, bad_records))
+    )
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
+    return iter(dataset.to_iter_dataset(options))
+
+
+def process_share(batch_size: int, process_index: int, process_count: int) -> int:
+    """How many examples of a global batch each process makes.
+
+    Raises:
+        ValueError: They do not divide evenly, or the process is not one of them.
+    """
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process {process_index} of {process_count}, expected 0 to count - 1")
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch size {batch_size}, expected a multiple of the {process_count} processes "
+            "(config.training.batch_size, config.evaluation.batch_size)"
+        )
+    return batch_size // process_count
+
+
+def _augmenter(
+    split: Split, augmentation: Augmentation, bad_records: BadRecords
+) -> Callable[[int, np.random.Generator], Example]:
+    """Read record `index` and augment it with a generator of its own."""
+    size = augmentation.image_size
+
+    def augment(index: int, generator: np.random.Generator) -> Example:
+        record = read_record(split, int(index), bad_records)
+        if record is None:
+            return masked_example((size, size), int(index))
+        height, width = record.pixels.shape[:2]
+        box = random_resized_crop(
+            generator, height, width, augmentation.crop_scale, augmentation.crop_ratio
+        )
+        mirrored = bool(generator.random() < 0.5) and augmentation.flip
+        image, segmentation = crop_pair(record, box, mirrored, size)
+        if augmentation.changes_colour:
+            matrix, offset = colour_transform(
+                generator,
+                mean_colour(image),
+                brightness=augmentation.brightness,
+                contrast=augmentation.contrast,
+                saturation=augmentation.saturation,
+                hue=augmentation.hue,
+                grayscale=augmentation.grayscale,
+            )
+            image = apply_colour(image, matrix, offset)
+        return example(image, segmentation, record, int(index))
+
+    return augment

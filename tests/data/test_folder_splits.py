@@ -1,0 +1,59 @@
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import s2sphere
+
+from data.splits import assign_splits, check_fractions, group_keys
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+def test_photos_without_author_are_grouped_by_their_cell():
+    latlng = np.array([[48.77, 9.16], [48.7701, 9.1601], [48.77, 9.16], [-33.8, 151.2]])
+    keys = group_keys(latlng, ["", "", "Ada", ""])
+    leaves = [s2sphere.LatLng.from_degrees(*point) for point in latlng.tolist()]
+    cells: list[Any] = [s2sphere.CellId.from_lat_lng(leaf) for leaf in leaves]
+    expected = [cell.parent(10).id() for cell in cells]
+    assert keys[0] == keys[1] == f"cell {expected[0]}"
+    assert keys[2] == "author Ada" and keys[3] == f"cell {expected[3]}"
+
+
+def test_shares_are_met_and_groups_stay_whole():
+    keys = [f"author {i % 2000}" for i in range(6000)]
+    splits = assign_splits(keys, SHARES)
+    counts = Counter(splits)
+    assert 4700 < counts["train"] < 4900
+    assert 540 < counts["validation"] < 660 and 540 < counts["test"] < 660
+    assert splits[:2000] == splits[2000:4000] == splits[4000:]
+
+
+def test_more_photos_do_not_move_the_others():
+    keys = [f"author {i}" for i in range(200)]
+    assert assign_splits(keys, SHARES)[:100] == assign_splits(keys[:100], SHARES)
+
+
+@pytest.mark.parametrize("groups", [3, 4, 5])
+@pytest.mark.parametrize("name", ["a", "b", "c", "d", "e", "f"])
+def test_small_folders_fill_every_split(groups, name):
+    keys = [f"{name} {i}" for i in range(groups) for _ in range(1 + i)]
+    splits = assign_splits(keys, SHARES)
+    assert set(splits) == set(SHARES)
+    assert splits == assign_splits(keys, SHARES)
+    assert len({*zip(keys, splits, strict=True)}) == groups
+    backwards = assign_splits(keys[::-1], SHARES)
+    assert backwards[::-1] == splits
+
+
+def test_too_few_groups():
+    with pytest.raises(ValueError, match="3 photos of 2 authors or places, expected at least 3"):
+        assign_splits(["a", "b", "b"], SHARES)
+
+
+def test_fractions():
+    assert check_fractions([0.8, 0.1, 0.1]) == SHARES
+    assert check_fractions([0.9, 0, 0.1]) == {"train": 0.9, "test": 0.1}
+    for bad in ([1.0], [0.5, 0.6, -0.1], [0.8, 0.1, 0.2], [0, 0.5, 0.5], [float("nan")] * 3):
+        with pytest.raises(ValueError, match="fractions .*--fractions"):
+            check_fractions(bad)

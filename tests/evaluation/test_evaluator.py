@@ -1,0 +1,97 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from geosurge_jax.evaluation.evaluator import Evaluator, make_losses, make_predict, predict_places
+from geosurge_jax.systems.contract import FlopsPerPhoto, System
+from geosurge_jax.systems.posterior import Posterior
+from geosurge_jax.training.mesh import MeshConfig, make_mesh, put_batch
+
+SUPPORT = np.array([[10.0, 20.0], [-30.0, 40.0], [50.0, -60.0]], np.float32)
+
+
+def stub_system():
+    """A system whose logits are the mean of each colour channel; loss is the first pixel."""
+
+    def logits(batch):
+        return jnp.mean(batch["image"].astype(jnp.float32), axis=(1, 2)) / 64
+
+    def loss(params, batch, key):
+        assert key is None
+        value = batch["image"][:, 0, 0, 0].astype(jnp.float32)
+        return value, {"right": (batch["cells"].astype(jnp.float32), jnp.ones_like(value))}
+
+    return System(
+        name="stub",
+        init=lambda key, batch: {},
+        loss=loss,
+        posterior=lambda params, batch: Posterior(
+            jnp.asarray(SUPPORT), jax.nn.log_softmax(logits(batch))
+        ),
+        targets=lambda latlng: {},
+        partition_rules=((".", PartitionSpec()),),
+        frozen_rules=(),
+        flops=FlopsPerPhoto(1, 3),
+        description=(),
+    )
+
+
+@pytest.fixture(scope="module")
+def batches():
+    """Two batches of 8 with two crops; 5 photos in the second, one of them unreadable."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (2, 8, 2, 4, 4, 3)).astype(np.uint8)
+    index = np.arange(16, dtype=np.int32).reshape(2, 8)
+    index[1, 5:] = -1
+    mask = (index >= 0).astype(np.float32)
+    mask[1, 2] = 0
+    cells = rng.integers(0, 2, (2, 8)).astype(np.int32)
+    return [
+        {"image": i, "segmentation": i[..., 0], "index": n, "mask": m, "cells": c}
+        for i, n, m, c in zip(image, index, mask, cells, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def evaluator():
+    mesh = make_mesh(MeshConfig(-1, 1))
+    system = stub_system()
+    return Evaluator(
+        make_predict(system, mesh, top_k=2),
+        make_losses(system, mesh),
+        lambda batch: put_batch(mesh, batch),
+    )
+
+
+def expected_probabilities(batches):
+    image = np.concatenate([batch["image"] for batch in batches]).astype(np.float64)
+    logits = image.mean(axis=(2, 3)) / 64
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return (e / e.sum(-1, keepdims=True)).mean(axis=1)
+
+
+def test_every_readable_photo_counts_once(evaluator, batches):
+    truth = np.random.default_rng(1).uniform(-60, 60, (13, 2))
+    errors, means = evaluator.run({}, batches, truth)
+    counted = [i for i in range(13) if i != 10]
+    assert sorted(errors.index.tolist()) == counted
+    order = np.argsort(errors.index)
+    np.testing.assert_array_equal(errors.truth[order], truth[counted])
+    best = expected_probabilities(batches)[counted].argmax(axis=1)
+    np.testing.assert_allclose(errors.prediction[order], SUPPORT[best])
+    flat = {k: np.concatenate([b[k] for b in batches]) for k in batches[0]}
+    kept = flat["mask"] > 0
+    assert means["loss"] == pytest.approx(flat["image"][kept, :, 0, 0, 0].mean())
+    assert means["right"] == pytest.approx(flat["cells"][kept].mean())
+
+
+def test_places_are_ranked_and_probabilities_averaged_over_crops(evaluator, batches):
+    places = list(predict_places(evaluator.predict, {}, batches, evaluator.put))
+    probabilities = expected_probabilities(batches)
+    assert [index for index, _, _ in places] == [i for i in range(13) if i != 10]
+    for index, latlng, log_prob in places:
+        order = np.argsort(-probabilities[index])[:2]
+        np.testing.assert_allclose(np.exp(log_prob), probabilities[index][order], rtol=1e-4)
+        np.testing.assert_allclose(latlng, SUPPORT[order])

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
+from geosurge_jax.input.evaluation import evaluation_batches
+from geosurge_jax.input.files import file_batches
+from geosurge_jax.input.images import decode_image
+
+
+def run(split, **options):
+    options = {
+        "batch_size": 6,
+        "image_size": 12,
+        "crops": 1,
+        "resize_ratio": 1.25,
+        "targets": None,
+        "bad_records": BadRecords(split.name, len(split), 1.0),
+        "threads": 2,
+    } | options
+    return evaluation_batches(split, **options)
+
+
+def test_each_photo_once_in_order_and_padding_at_the_end(train_split):
+    batches = run(train_split, targets=lambda latlng: {"latitude": latlng[:, 0]})
+    found = list(batches)
+    assert len(batches) == len(found) == 3
+    index = np.concatenate([batch["index"] for batch in found])
+    np.testing.assert_array_equal(index, [*range(16), -1, -1])
+    np.testing.assert_array_equal(np.concatenate([b["mask"] for b in found]), index >= 0)
+    latitude = np.concatenate([b["latitude"] for b in found])[:16]
+    np.testing.assert_array_equal(latitude, train_split.latlng[:, 0])
+    assert found[0]["image"].shape == (6, 1, 12, 12, 3)
+    assert found[0]["segmentation"].shape == (6, 1, 12, 12)
+    assert found[0]["latlng"].dtype == np.float32
+    again = list(batches)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one["image"], other["image"])
+
+
+def test_processes_make_equally_many_batches_of_the_same_photos(train_split):
+    whole = list(run(train_split, batch_size=12))
+    parts = [
+        list(run(train_split, batch_size=12, process_index=i, process_count=4)) for i in range(4)
+    ]
+    assert [len(part) for part in parts] == [2] * 4
+    for number, batch in enumerate(whole):
+        for key in ("index", "image", "mask"):
+            joined = np.stack([part[number][key] for part in parts], 1)
+            np.testing.assert_array_equal(joined.reshape(batch[key].shape), batch[key])
+
+
+@pytest.mark.parametrize("crops", [5, 10])
+def test_crops_are_those_of_resizing_first(train_split, crops):
+    """Resize the short side to 15 by Pillow, cut 12 x 12: up to how Pillow rounds the long side."""
+    batch = next(iter(run(train_split, crops=crops)))
+    assert batch["image"].shape == (6, crops, 12, 12, 3)
+    photo = Image.fromarray(decode_image(train_split.records[1]["image"]))
+    width = round(photo.width * 15 / photo.height)
+    small = photo.resize((width, 15), Image.Resampling.BICUBIC)
+    corners = [(0, 0), (width - 12, 0), (0, 3), (width - 12, 3), ((width - 12) / 2, 1.5)]
+    for crop, (left, top) in enumerate(corners):
+        cut = small.resize((12, 12), Image.Resampling.BICUBIC, box=(left, top, left + 12, top + 12))
+        difference = np.abs(np.asarray(cut).astype(int) - batch["image"][1, crop])
+        assert difference[1:-1, 1:-1].max() <= 8
+    if crops == 10:
+        np.testing.assert_array_equal(batch["image"][:, 5:], batch["image"][:, :5, :, ::-1])
+        np.testing.assert_array_equal(
+            batch["segmentation"][:, 5:], batch["segmentation"][:, :5, :, ::-1]
+        )
+
+
+def test_damaged_records_keep_their_place(damaged_split):
+    bad = BadRecords("train", 8, 0.3)
+    found = list(run(damaged_split, batch_size=4, bad_records=bad))
+    index = np.concatenate([batch["index"] for batch in found])
+    np.testing.assert_array_equal(index, range(8))
+    mask = np.concatenate([batch["mask"] for batch in found])
+    np.testing.assert_array_equal(np.flatnonzero(mask == 0), [3, 5])
+    with pytest.raises(BadRecordsError, match="max_bad_fraction"):
+        list(run(damaged_split, bad_records=BadRecords("train", 8, 0.1)))
+
+
+def test_a_run_may_be_left_early(train_split):
+    for batch in run(train_split):
+        assert batch["index"][0] == 0
+        break
+
+
+def test_unknown_protocols_are_refused_at_once(train_split):
+    with pytest.raises(ValueError, match="3 crops"):
+        run(train_split, crops=3)
+    with pytest.raises(ValueError, match="multiple of the 4"):
+        run(train_split, process_count=4)
+
+
+def test_photo_files(tmp_path):
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:, :15] = (200, 40, 40)
+    classes = np.full((10, 15), 3, np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the left of the file is the top of the photo
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    Image.fromarray(pixels).save(tmp_path / "plain.png")
+    Image.fromarray(classes).save(tmp_path / "map.png")
+    (tmp_path / "text.jpg").write_text("no photo")
+    names = ["turned.jpg", "plain.png", "missing.jpg", "text.jpg"]
+    bad = BadRecords("files", 4, 1.0)
+    batches = file_batches(
+        [tmp_path / name for name in names],
+        batch_size=8,
+        image_size=10,
+        crops=1,
+        resize_ratio=1.0,
+        bad_records=bad,
+        segmentation_paths=[None, tmp_path / "map.png", None, None],
+    )
+    (batch,) = batches
+    np.testing.assert_array_equal(batch["index"], [0, 1, 2, 3, -1, -1, -1, -1])
+    np.testing.assert_array_equal(batch["mask"], [1, 1, 0, 0, 0, 0, 0, 0])
+    turned, plain = batch["image"][0, 0, ..., 0], batch["image"][1, 0, ..., 0]
+    assert (turned[:4] > 150).all() and (turned[6:] < 50).all()
+    assert (plain[:, :4] > 150).all() and (plain[:, 6:] < 50).all()
+    assert (batch["segmentation"][0] == 255).all() and (batch["segmentation"][1] == 3).all()
+    assert (batch["latlng"] == 0).all()
+    assert bad.found[2] == (str(tmp_path / "missing.jpg"), "No such file or directory")
+    assert "not a picture" in bad.found[3][1]
+
+
+def test_class_maps_for_another_number_of_photos():
+    with pytest.raises(ValueError, match="1 segmentation maps, expected 2"):
+        file_batches(
+            ["a.jpg", "b.jpg"],
+            batch_size=2,
+            image_size=8,
+            crops=1,
+            resize_ratio=1.0,
+            bad_records=BadRecords("files", 2, 1.0),
+            segmentation_paths=[None],
+        )

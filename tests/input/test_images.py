@@ -1,0 +1,194 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from geosurge_jax.input.geometry import Box
+from geosurge_jax.input.images import (
+    MAX_PIXELS,
+    ImageDecodeError,
+    decode_class_map,
+    decode_image,
+    resize_crop,
+)
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+GRAY = RGB[..., 0]
+
+
+def saved(image: Image.Image, form: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_lossless_rgb_files_decode_exactly():
+    for form, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {})):
+        pixels = decode_image(saved(Image.fromarray(RGB), form, **options))
+        assert pixels.dtype == np.uint8
+        np.testing.assert_array_equal(pixels, RGB)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_jpeg_decodes_as_pillow_does(options):
+    content = saved(Image.fromarray(RGB), "JPEG", quality=90, **options)
+    expected = np.asarray(Image.open(io.BytesIO(content)))
+    assert np.abs(decode_image(content).astype(int) - expected).max() <= 2
+
+
+def test_gray_files_become_three_equal_channels():
+    for form in ("JPEG", "PNG"):
+        content = saved(Image.fromarray(GRAY), form)
+        expected = np.asarray(Image.open(io.BytesIO(content)))
+        np.testing.assert_array_equal(decode_image(content), np.dstack([expected] * 3))
+
+
+def test_cmyk_jpeg_is_converted():
+    content = saved(Image.fromarray(RGB).convert("CMYK"), "JPEG", quality=100, subsampling=0)
+    pixels = decode_image(content)
+    assert pixels.shape == RGB.shape
+    assert np.abs(pixels.astype(int) - RGB).mean() < 3
+
+
+def test_transparency_is_laid_on_white():
+    alpha = np.full(GRAY.shape, 255, np.uint8)
+    alpha[:, :16] = 0
+    content = saved(Image.fromarray(np.dstack([RGB, alpha])), "PNG")
+    pixels = decode_image(content)
+    assert (pixels[:, :16] == 255).all()
+    np.testing.assert_array_equal(pixels[:, 16:], RGB[:, 16:])
+
+
+def test_palette_and_its_transparent_colour():
+    palette = Image.fromarray(RGB).quantize(16)
+    expected = np.asarray(palette.convert("RGB"))
+    np.testing.assert_array_equal(decode_image(saved(palette, "PNG")), expected)
+    clear = saved(palette, "PNG", transparency=0)
+    hidden = np.asarray(palette) == 0
+    assert hidden.any()
+    assert (decode_image(clear)[hidden] == 255).all()
+    np.testing.assert_array_equal(decode_image(clear)[~hidden], expected[~hidden])
+
+
+def test_sixteen_bit_gray_keeps_the_upper_byte():
+    deep = (GRAY.astype(np.uint16) << 8) + 77
+    pixels = decode_image(saved(Image.fromarray(deep), "PNG"))
+    np.testing.assert_array_equal(pixels, np.dstack([GRAY] * 3))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("code", range(1, 9))
+def test_exif_orientation_is_applied(form, code):
+    exif = Image.Exif()
+    exif[0x0112] = code
+    options = {"quality": 100, "subsampling": 0} if form == "JPEG" else {}
+    options |= {"lossless": True} if form == "WEBP" else {}
+    content = saved(Image.fromarray(RGB), form, exif=exif, **options)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    pixels = decode_image(content)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello, this is text", "not a picture"),
+        (b"\xff\xd8\xff" + bytes(200), "not a picture|cannot|broken|truncated"),
+        (saved(Image.fromarray(RGB), "JPEG")[:-300], "truncated|end of file"),
+        (saved(Image.fromarray(RGB), "PNG")[:-40], "truncated|unexpected end"),
+        (saved(Image.fromarray(RGB), "WEBP", lossless=True)[:-40], "decoder"),
+        (saved(Image.fromarray(GRAY.astype(np.float32)), "TIFF"), "32 bit"),
+    ],
+)
+def test_damage_is_refused_with_a_reason(content, reason):
+    with pytest.raises(ImageDecodeError, match=reason) as error:
+        decode_image(content)
+    assert "\n" not in str(error.value)
+
+
+def test_huge_pictures_are_refused_before_they_are_decoded():
+    assert 9_999**2 > MAX_PIXELS
+    png = bytearray(saved(Image.fromarray(GRAY), "PNG"))
+    png[16:24] = struct.pack(">II", 9_999, 9_999)
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    jpeg = bytearray(saved(Image.fromarray(GRAY), "JPEG"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 9_999, 9_999)
+    for content in (png, jpeg):
+        with pytest.raises(ImageDecodeError, match="(?i)pixels"):
+            decode_image(bytes(content))
+
+
+def test_class_maps_keep_their_values():
+    ids = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(decode_class_map(saved(Image.fromarray(ids), "PNG")), ids)
+    palette = Image.fromarray(ids).convert("P")
+    palette.putdata(ids.ravel().tolist())
+    palette.putpalette(bytes(range(255, -1, -1)) * 3)
+    np.testing.assert_array_equal(decode_class_map(saved(palette, "PNG", bits=8)), ids)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(Image.fromarray(RGB), "PNG"),
+        saved(Image.fromarray(GRAY.astype(np.uint16)), "PNG"),
+        saved(Image.fromarray(GRAY > 99), "PNG"),
+        saved(Image.fromarray(GRAY), "JPEG"),
+        saved(Image.fromarray(GRAY), "PNG")[:-30],
+        b"\x89PNG",
+    ],
+)
+def test_other_files_are_no_class_maps(content):
+    with pytest.raises(ImageDecodeError):
+        decode_class_map(content)
+
+
+def test_the_whole_box_is_pillows_resize():
+    expected = Image.fromarray(RGB).resize((15, 15), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(resize_crop(RGB, WHOLE, 15), np.asarray(expected))
+
+
+def test_a_box_on_pixel_edges_is_a_crop():
+    box = Box(8 / 32, 4 / 24, 24 / 32, 20 / 24)
+    np.testing.assert_array_equal(resize_crop(RGB, box, 16), RGB[4:20, 8:24])
+    np.testing.assert_array_equal(resize_crop(GRAY, box, 16), GRAY[4:20, 8:24])
+
+
+def test_class_maps_are_never_blended():
+    classes = np.where(np.arange(64).reshape(8, 8) % 2, 7, 200).astype(np.uint8)
+    assert set(np.unique(resize_crop(classes, Box(0.1, 0.2, 0.8, 0.9), 33))) == {7, 200}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    left=st.floats(0, 0.5),
+    top=st.floats(0, 0.5),
+    across=st.floats(0.2, 0.5),
+    down=st.floats(0.2, 0.5),
+    size=st.integers(4, 40),
+    shape=st.tuples(st.integers(40, 90), st.integers(40, 90)),
+    map_shape=st.tuples(st.integers(60, 200), st.integers(60, 200)),
+)
+def test_photo_and_map_stay_aligned(left, top, across, down, size, shape, map_shape):
+    """Red is the column and the class is the column: they agree wherever both are sampled."""
+    ramp = np.zeros((*shape, 3), np.uint8)
+    ramp[..., 0] = np.round(255 * (np.arange(shape[1]) + 0.5) / shape[1])
+    ramp[..., 1] = np.round(255 * (np.arange(shape[0]) + 0.5) / shape[0])[:, None]
+    columns = np.tile(100 * (np.arange(map_shape[1]) + 0.5) / map_shape[1], (map_shape[0], 1))
+    rows = np.tile(100 * (np.arange(map_shape[0]) + 0.5) / map_shape[0], (map_shape[1], 1)).T
+    box = Box(left, top, left + across, top + down)
+    photo = resize_crop(ramp, box, size).astype(float) / 255
+    for channel, classes in ((0, columns), (1, rows)):
+        seen = resize_crop(classes.astype(np.uint8), box, size) / 100
+        inner = slice(1, -1)  # bicubic at the edges of the photo sees no more of the ramp
+        difference = np.abs(photo[inner, inner, channel] - seen[inner, inner])
+        assert difference.max(initial=0) < 0.02 + 0.5 / min(map_shape) + 0.5 / min(shape)

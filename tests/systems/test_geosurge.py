@@ -1,0 +1,123 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.models.fusion import FusionConfig
+from geosurge_jax.models.vit import ViTConfig
+from geosurge_jax.systems.geosurge import GeoSurgeConfig, build
+from geosurge_jax.training.parameters import flatten
+
+CONFIG = GeoSurgeConfig(
+    visual=ViTConfig(
+        size="mu",
+        patch=8,
+        image_size=16,
+        pre_norm=False,
+        activation="gelu",
+        norm_epsilon=1e-6,
+        pixel_statistics="half",
+        trained_blocks=-1,
+        scan=False,
+        remat=False,
+        dropout=0.0,
+    ),
+    fusion=FusionConfig(
+        kind="latent",
+        blocks=1,
+        latents=4,
+        rank=4,
+        heads=2,
+        mlp_ratio=2,
+        semantic_subgrid=1,
+        dropout=0.2,
+    ),
+    embedding_width=8,
+    semantic_classes=150,
+    initial_temperature=0.07,
+    negatives="level",
+    targets="embedding",
+    missing_ancestor="mean",
+    compute_dtype="float32",
+)
+
+
+@pytest.fixture(scope="module")
+def hierarchy():
+    rng = np.random.default_rng(0)
+    latlng = np.stack([rng.uniform(-70, 70, 500), rng.uniform(-180, 179, 500)], axis=1)
+    return build_hierarchy(latlng, max_images=(200, 20), min_images=4)
+
+
+@pytest.fixture(scope="module")
+def batch(hierarchy):
+    rng = np.random.default_rng(1)
+    latlng = hierarchy.partitions[-1].latlng[rng.integers(0, len(hierarchy.partitions[-1].ids), 6)]
+    return {
+        "image": rng.integers(0, 256, (6, 16, 16, 3)).astype(np.uint8),
+        "segmentation": rng.integers(0, 150, (6, 16, 16)).astype(np.uint8),
+        "cells": hierarchy.assign(latlng),
+    }
+
+
+def changed(**fields):
+    fusion = {k[7:]: v for k, v in fields.items() if k.startswith("fusion_")}
+    own = {k: v for k, v in fields.items() if not k.startswith("fusion_")}
+    return dataclasses.replace(CONFIG, fusion=dataclasses.replace(CONFIG.fusion, **fusion), **own)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        changed(fusion_kind="low_rank", negatives="batch"),
+        changed(fusion_kind="direct", fusion_semantic_subgrid=2, compute_dtype="bfloat16"),
+        changed(fusion_kind="none", targets="class", missing_ancestor="skip"),
+    ],
+    ids=["latent", "low_rank", "direct", "none"],
+)
+def test_every_choice_keeps_the_contract(config, hierarchy, batch):
+    system = build(config, hierarchy)
+    params = system.init(jax.random.key(0), batch)
+    assert all(leaf.dtype == np.float32 for leaf in flatten(params).values())
+    loss, metrics = system.loss(params, batch, None)
+    assert loss.shape == (6,) and loss.dtype == np.float32 and np.all(np.isfinite(loss))
+    assert set(metrics) == {f"{m}/level_{level}" for m in ("loss", "accuracy") for level in (0, 1)}
+    posterior = system.posterior(params, batch)
+    assert posterior.log_prob.shape == (6, len(hierarchy.partitions[-1].ids))
+    np.testing.assert_allclose(np.exp(posterior.log_prob).sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(posterior.latlng, hierarchy.partitions[-1].latlng, atol=1e-4)
+
+
+def test_the_map_reaches_the_posterior_unless_there_is_no_fusion(hierarchy, batch):
+    other = {**batch, "segmentation": 149 - batch["segmentation"]}
+    for kind, differs in (("latent", True), ("none", False)):
+        system = build(changed(fusion_kind=kind), hierarchy)
+        params = system.init(jax.random.key(0), batch)
+        before, after = (system.posterior(params, b).log_prob for b in (batch, other))
+        assert (np.abs(before - after).max() > 1e-4) == differs
+
+
+def test_noise_needs_a_key_and_follows_it(hierarchy, batch):
+    system = build(CONFIG, hierarchy)
+    params = system.init(jax.random.key(0), batch)
+    quiet, first, again, second = (
+        np.asarray(system.loss(params, batch, key)[0])
+        for key in (None, jax.random.key(1), jax.random.key(1), jax.random.key(2))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - quiet).max() > 1e-4 and np.abs(first - second).max() > 1e-4
+
+
+def test_analytic_flops_are_what_the_compiler_counts(hierarchy, batch):
+    config = changed(embedding_width=64)
+    system = build(config, hierarchy)
+    params = system.init(jax.random.key(0), batch)
+    cells = sum(len(p.ids) for p in hierarchy.partitions)
+    padding = 2 * 64 * (256 - cells)
+    compiled = jax.jit(lambda p, b: system.loss(p, b, None)[0]).lower(params, batch).compile()
+    counted = compiled.cost_analysis()["flops"] / 6
+    # The compiler also counts norms, activations and softmax, which at this width are a good part.
+    assert system.flops.forward + padding < counted < 2 * (system.flops.forward + padding)

@@ -1,0 +1,169 @@
+"""The door, used as a person uses it: whole processes of run.py on the shrunk real config."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chex
+import jax
+import orbax.checkpoint as ocp
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = "--config=configs/geosurge.py:tiny"
+
+
+def command(workdir, datasets, *arguments):
+    return [
+        sys.executable,
+        "run.py",
+        CONFIG,
+        f"--config.data.directory={datasets}",
+        f"--workdir={workdir}",
+        *map(str, arguments),
+    ]
+
+
+def run(workdir, datasets, *arguments, expect=0):
+    done = subprocess.run(
+        command(workdir, datasets, *arguments),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+def final_state(workdir):
+    with ocp.CheckpointManager(
+        workdir / "checkpoints", options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
+        step = manager.latest_step()
+        restored = manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeRestore(
+                    restore_args=jax.tree.map(
+                        lambda _: ocp.RestoreArgs(restore_type=__import__("numpy").ndarray),
+                        manager.item_metadata(step)["state"].tree,
+                    )
+                ),
+                progress=ocp.args.JsonRestore(),
+            ),
+        )
+    return restored["state"], restored["progress"]
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    return tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="module")
+def trained(datasets, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("straight")
+    return workdir, run(workdir, datasets)
+
+
+def test_training_leaves_what_it_promises(trained):
+    workdir, done = trained
+    for name in (
+        "config.json",
+        "versions.json",
+        "geocells.npz",
+        "metrics.jsonl",
+        "report.md",
+        "report.html",
+    ):
+        assert (workdir / name).stat().st_size, name
+    assert list((workdir / "tensorboard").glob("events.*"))
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "train/loss" in row] == [2, 4, 6, 8]
+    assert [row["step"] for row in rows if "validation/loss" in row] == [4, 8]
+    assert "2500 km" in done.stderr and str(workdir / "report.html") in done.stderr
+
+
+def test_killed_and_resumed_equals_undisturbed(trained, datasets, tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, datasets), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    metrics = tmp_path / "metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while not (metrics.exists() and '"step": 4, "train' in metrics.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    saved = [int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
+    assert max(saved, default=0) < 8, "killed before the end"
+    run(tmp_path, datasets)
+    straight, straight_progress = final_state(trained[0])
+    resumed, resumed_progress = final_state(tmp_path)
+    assert resumed_progress == straight_progress
+    assert len(jax.tree.leaves(straight)) > 20
+    chex.assert_trees_all_equal(resumed, straight)
+
+    def deterministic(path):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return [{k: v for k, v in row.items() if k != "train/photos_per_second"} for row in rows]
+
+    assert deterministic(metrics) == deterministic(trained[0] / "metrics.jsonl")
+
+
+def test_evaluation_alone_gives_the_same_table(trained, datasets):
+    workdir, _ = trained
+    before = (workdir / "scores.json").read_text()
+    run(workdir, datasets, "--mode=eval")
+    assert (workdir / "scores.json").read_text() == before
+
+
+def test_prediction_places_photos_and_names_those_it_cannot_read(trained, datasets, tmp_path):
+    from data.planet import planet_records
+
+    workdir, _ = trained
+    for record in planet_records(3, 48, 1, 0, 3):
+        (tmp_path / f"{record.id.replace('/', '_')}.jpg").write_bytes(record.image)
+    (tmp_path / "broken.jpg").write_bytes(b"not a photo")
+    done = run(workdir, datasets, "--mode=predict", tmp_path)
+    assert "broken.jpg" in done.stderr and "3 of 4 photos placed" in done.stderr
+    with (workdir / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["file"] for row in rows}) == 3 and len(rows) == 15
+    assert all(abs(float(row["latitude"])) <= 90 for row in rows)
+    features = json.loads((workdir / "predictions.geojson").read_text())["features"]
+    assert len(features) == 15 and features[0]["geometry"]["type"] == "Point"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config.training.steps=9",), "config.training.steps: 8 -> 9"),
+        (
+            ("--mode=eval", "--config.evaluation.datasets=('tset',)"),
+            "config.evaluation.datasets: 'tset'",
+        ),
+        (("--mode=predict", "nowhere.jpg"), "nowhere.jpg: no such photo or folder"),
+        (("--mode=eval", "--config.evaluation.checkpoint=99"), "config.evaluation.checkpoint='99'"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(trained, datasets, arguments, message):
+    done = run(trained[0], datasets, *arguments, expect=2)
+    error = done.stderr[done.stderr.index("error: ") :]
+    assert message in error and "Traceback" not in done.stderr
+
+
+def test_a_typo_on_the_command_line_is_met_with_the_nearest_key(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "run.py", CONFIG, "--workdir", tmp_path, "--config.training.step=3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode and 'Did you mean "steps"' in done.stderr
