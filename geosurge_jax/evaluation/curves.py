@@ -105,7 +105,7 @@ def _draw_panel(axes: Axes, quantity: str, shown: Sequence[tuple[_Title, Curve]]
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
-    legend = {"frameon": False, "fontsize": 8, "labelcolor": INK}
+    legend = {"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 2.8}
     if len(shown) > len(_COLORS):
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **legend)
     else:

@@ -110,11 +110,17 @@ def test_intervals_are_those_of_the_binomial_and_depend_on_the_seed():
 def test_continents_are_those_of_the_truth():
     paris, new_york, mid_atlantic = [48.86, 2.35], [40.71, -74.01], [0.0, -30.0]
     truth = np.array([paris, paris, new_york, mid_atlantic])
-    prediction = np.array([paris, new_york, paris, mid_atlantic])
+    prediction = np.array([paris, new_york, mid_atlantic, mid_atlantic])
     summary = summarize(PhotoErrors(np.arange(4), truth, prediction), bootstrap_samples=0)
     rows = {name: (scores.count, scores.accuracy[0].value) for name, scores in summary.continents}
     assert rows == {"Europe": (2, 0.5), "North America": (1, 0.0), "Elsewhere": (1, 1.0)}
     assert list(rows) == ["Europe", "North America", "Elsewhere"]
+
+
+def test_an_interval_of_one_resampling_is_a_point():
+    scores = summarize(random_errors(50), bootstrap_samples=1).scores
+    for estimate in (*scores.accuracy, scores.median_km, scores.mean_km, scores.geoscore):
+        assert estimate.low == estimate.high
 
 
 @pytest.mark.parametrize(
@@ -174,6 +180,14 @@ def test_chance_over_many_pairs_is_sampled_and_says_so():
     np.testing.assert_allclose(sampled.accuracy, whole.accuracy, atol=0.03)
     np.testing.assert_allclose(sampled.mean_km, whole.mean_km, rtol=0.05)
     assert sampled != training_density_chance(train, test, max_pairs=60_000, seed=1)
+
+
+def test_the_sample_of_chance_holds_no_location_twice():
+    train = np.stack([np.zeros(10), 2.0 ** np.arange(10) / 4], axis=-1)
+    km = KM_PER_DEGREE * train[:, 1]
+    chance = training_density_chance(train, np.zeros((1, 2)), max_pairs=9)
+    left_out = np.sum(km) - 9 * chance.mean_km
+    assert np.min(np.abs(left_out - km)) < 1e-6
 
 
 def test_chance_goes_by_the_protocol():

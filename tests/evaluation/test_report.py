@@ -100,6 +100,8 @@ def test_equal_earth_is_equal_in_area_and_symmetric():
     on_sphere = np.radians(step) ** 2 * np.cos(np.radians(latlng[:, 0]))
     np.testing.assert_allclose(area / on_sphere, 1.0, rtol=1e-3)
     np.testing.assert_allclose(equal_earth(-latlng), -equal_earth(latlng))
+    ends = equal_earth(np.array([[90.0, 0.0], [0.0, 180.0]]))
+    np.testing.assert_allclose([ends[0, 1], ends[1, 0]], [1.3173627591574133, 2.70663], rtol=1e-5)
 
 
 def test_lines_follow_the_great_circle_and_are_cut_at_the_antimeridian():
@@ -202,7 +204,11 @@ def report(errors, summary):
     km = errors.distance_km(geo.DISTANCE_PROTOCOLS["sphere_6371"])
     return ReportData(
         title="GeoSURGE <demo>",
-        config={"seed": 7, "training": {"learning_rate": 1e-4, "name": "a & b"}, "levels": (1, 2)},
+        config={
+            "seed": 7,
+            "training": {"optimizer": {"learning_rate": 1e-4}, "name": "a & b"},
+            "levels": (1, 2),
+        },
         description=[("parameters", "3.2 M")],
         summaries={"test": summary},
         chances={"test": training_density_chance(errors.truth, errors.truth)},
@@ -225,7 +231,7 @@ def test_the_report_is_whole_and_self_contained(tmp_path, report):
     for image in re.findall(r"\]\((.*?)\)", text):
         assert (tmp_path / image).is_file()
     assert text.count("![") == 2
-    assert "| training.learning_rate | 0.0001 |" in text and "| levels | (1, 2) |" in text
+    assert "| training.optimizer.learning_rate | 0.0001 |" in text and "| levels | (1, 2) |" in text
     assert "| parameters | 3.2 M |" in text and "| level 1 | 80 | 25.0 |" in text
     html = page.read_text()
     parsed = Page()
