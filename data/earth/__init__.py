@@ -1,1 +1,1 @@
-"""A generated Earth: from a place, a viewpoint and the conditions of the day to a photo and its exact class map."""
+"""A generated Earth: place, viewpoint and conditions of the day in, photo and class map out."""

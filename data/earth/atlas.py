@@ -137,3 +137,57 @@ CAMERAS: tuple[Spot, ...] = (
     Spot("East Africa", -2, 36, 700, 0.8),
     Spot("Maghreb and Egypt", 32, 5, 1200, 0.8),
 )
+
+
+class Ground(NamedTuple):
+    """A land known for the colour (RRGGBB) of its earth, fading with `width_km`."""
+
+    name: str
+    latitude: float
+    longitude: float
+    width_km: float
+    colour: str
+
+
+GROUNDS: tuple[Ground, ...] = (
+    Ground("Red centre of Australia", -25, 131, 1200, "c04a20"),
+    Ground("Australian wheat belt", -34, 145, 700, "c9945a"),
+    Ground("Sahara", 24, 2, 1700, "ecb560"),
+    Ground("Libyan desert", 25, 27, 900, "f0d28c"),
+    Ground("Arabian sand", 22, 50, 1000, "f0c088"),
+    Ground("Iranian plateau", 33, 56, 700, "c8a078"),
+    Ground("Karakum", 42, 62, 800, "d8c8a0"),
+    Ground("Gobi", 43, 102, 900, "b0a088"),
+    Ground("Loess", 37, 110, 700, "d9b050"),
+    Ground("Yangtze paddies", 29, 115, 600, "8a7a5c"),
+    Ground("Black earth", 50, 38, 1100, "3c322c"),
+    Ground("Northern podzol", 62, 24, 900, "8c8478"),
+    Ground("Taiga peat", 60, 90, 1600, "5c4c3c"),
+    Ground("Western European loam", 49, 3, 700, "8c6844"),
+    Ground("Terra rossa", 40, 16, 900, "b85c38"),
+    Ground("Castile", 40, -4, 500, "cc9050"),
+    Ground("West African laterite", 9, 0, 1200, "b8502c"),
+    Ground("East African laterite", -2, 36, 900, "a83c24"),
+    Ground("Kalahari", -23, 20, 800, "d88450"),
+    Ground("Veld", -29, 27, 600, "a87444"),
+    Ground("Congo clay", -2, 20, 900, "a85a30"),
+    Ground("Deccan cotton soil", 19, 77, 600, "443c3a"),
+    Ground("Gangetic silt", 27, 80, 700, "c0a884"),
+    Ground("Indochina", 14, 104, 900, "c8683c"),
+    Ground("Volcanic isles", -6, 112, 1000, "54443c"),
+    Ground("Japanese andosol", 36, 138, 700, "4c3c34"),
+    Ground("Canadian shield", 50, -85, 1000, "7c7068"),
+    Ground("Prairie", 45, -100, 900, "50443a"),
+    Ground("Colorado plateau", 36, -110, 700, "c4643c"),
+    Ground("California", 37, -120, 500, "c8a468"),
+    Ground("Georgia clay", 33, -84, 700, "b8502c"),
+    Ground("New England", 43, -73, 600, "6c5848"),
+    Ground("Mexican highland", 21, -101, 700, "b88c5c"),
+    Ground("Amazon clay", -5, -62, 1200, "d08040"),
+    Ground("Terra roxa", -21, -49, 900, "8c2c1c"),
+    Ground("Caatinga", -9, -41, 700, "d8a878"),
+    Ground("Pampas", -34, -62, 800, "5c4838"),
+    Ground("Patagonian steppe", -47, -69, 700, "a89878"),
+    Ground("Atacama", -22, -69, 700, "c48864"),
+    Ground("Iceland lava", 65, -19, 500, "34302e"),
+)

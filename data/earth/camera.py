@@ -1,5 +1,6 @@
 """Perspective: where metres on the ground fall on the picture, and the road plane itself."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +60,16 @@ def road_plane(
         kerb = np.clip((half_width + pavement - np.abs(x)) * metre + 0.5, 0, 1)
         slabs = 0.93 + 0.07 * (np.floor(z / 1.5) % 2) * np.clip(metre / 8, 0, 1)
         paint = Paint("sidewalk", place.paving, haze, snow=0.9, grain=0.04, stretch=3.0)
-        lay(canvas, box, kerb, paint, paint.colour * (slabs * np.ones_like(x))[..., None])
+        lay(canvas, box, kerb, paint, paint.colour[:, None, None] * (slabs * np.ones_like(x)))
     surface = Paint("road", place.asphalt, haze, snow=0.45, grain=0.05, scale=0.6, stretch=3.0)
     lay(canvas, box, np.clip((half_width - np.abs(x)) * metre + 0.5, 0, 1), surface)
     for coverage, colour in _markings(place, x, z, metre, half_width):
         lay(canvas, box, coverage, surface.but(colour=colour, snow=0.8, grain=0.0))
 
 
-def _markings(place: Place, x: np.ndarray, z: np.ndarray, metre: np.ndarray, half_width: float):
+def _markings(
+    place: Place, x: np.ndarray, z: np.ndarray, metre: np.ndarray, half_width: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Coverage [h, w] and colour of each painted line."""
     centre, pattern, edge, _ = place.region.road.split()
     lines = {"double": (-0.22, 0.22), "solid": (0.0,), "dash": (0.0,)}[pattern]

@@ -1,8 +1,8 @@
-"""The painter's canvas: surfaces and classes, laid from far to near, before any light falls on them.
+"""The painter's canvas: surfaces and classes, laid from far to near, before any light falls.
 
 Coordinates are relative: u runs from 0 (left) to 1 (right), v from 0 (top) to 1 (bottom), so that a
-scene is the same at any size. Edges are anti-aliased in the surfaces; a class takes a pixel where it
-covers more than half of it.
+scene is the same at any size. Edges are anti-aliased in the surfaces; a class takes a pixel where
+it covers more than half of it.
 """
 
 import functools
@@ -16,6 +16,10 @@ from data.ade20k import UNKNOWN, class_id
 COLOUR = slice(0, 3)
 DEPTH, FACING, GLOW, LEAF, SNOW, SKY = 3, 4, 5, 6, 7, 8
 CHANNELS = 9
+
+
+Box = tuple[slice, slice]
+"""Rows and columns of a part of the picture."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Paint:
 
 @dataclass(frozen=True)
 class Canvas:
-    """Surfaces float32 [S, S, CHANNELS] and classes uint8 [S, S] of a picture being painted."""
+    """Surfaces float32 [CHANNELS, S, S] and classes uint8 [S, S] of a picture being painted."""
 
     size: int
     surfaces: np.ndarray
@@ -69,14 +73,14 @@ def blank_canvas(size: int) -> Canvas:
     centres = ((np.arange(size) + 0.5) / size).astype(np.float32)
     return Canvas(
         size=size,
-        surfaces=np.zeros((size, size, CHANNELS), np.float32),
+        surfaces=np.zeros((CHANNELS, size, size), np.float32),
         classes=np.full((size, size), UNKNOWN, np.uint8),
         u=centres[None, :],
         v=centres[:, None],
     )
 
 
-def window(canvas: Canvas, left: float, top: float, right: float, bottom: float):
+def window(canvas: Canvas, left: float, top: float, right: float, bottom: float) -> Box:
     """The slices (rows, columns) of the pixels that a box can touch; may be empty."""
     size = canvas.size
     rows = slice(max(0, int(np.floor(top * size - 1))), max(0, min(size, int(bottom * size + 2))))
@@ -88,7 +92,7 @@ def window(canvas: Canvas, left: float, top: float, right: float, bottom: float)
 
 def lay(
     canvas: Canvas,
-    box: tuple[slice, slice],
+    box: Box,
     coverage: np.ndarray,
     paint: Paint,
     colour: np.ndarray | None = None,
@@ -101,22 +105,29 @@ def lay(
         box: Rows and columns.
         coverage: Share of each pixel covered, float [h, w] in 0..1.
         paint: The surface.
-        colour: Colours [h, w, 3] in place of the paint's one.
+        colour: Colours [3, h, w] in place of the paint's one.
         glow: Glow [h, w] in place of the paint's one.
     """
     if coverage.size == 0:
         return
-    area = canvas.surfaces[box]
-    alpha = coverage.astype(np.float32)[..., None]
-    rest = (paint.depth, paint.facing, paint.glow, paint.leaf, paint.snow, paint.sky)
-    area[..., 3:] += alpha * (np.array(rest, np.float32) - area[..., 3:])
-    if glow is not None:
-        area[..., GLOW] += alpha[..., 0] * (glow - area[..., GLOW])
-    tint = np.asarray(paint.colour, np.float32) if colour is None else colour.astype(np.float32)
+    area = canvas.surfaces[:, *box]
+    alpha = coverage.astype(np.float32)
+    material = np.empty(
+        (CHANNELS, *(alpha.shape if _varies(paint, colour, glow) else (1, 1))), "f4"
+    )
+    material[COLOUR] = np.asarray(paint.colour)[:, None, None] if colour is None else colour
     if paint.grain:
-        tint = tint * (1 + paint.grain * texture(canvas, box, paint.scale, paint.stretch))[..., None]
-    area[..., COLOUR] += alpha * (tint - area[..., COLOUR])
+        material[COLOUR] *= 1 + paint.grain * texture(canvas, box, paint.scale, paint.stretch)
+    rest = (paint.depth, paint.facing, paint.glow, paint.leaf, paint.snow, paint.sky)
+    material[COLOUR.stop :] = np.array(rest)[:, None, None]
+    if glow is not None:
+        material[GLOW] = glow
+    area += alpha * (material - area)
     canvas.classes[box][coverage > 0.5] = class_id(paint.category)
+
+
+def _varies(paint: Paint, colour: np.ndarray | None, glow: np.ndarray | None) -> bool:
+    return bool(paint.grain) or colour is not None or glow is not None
 
 
 def polygon(canvas: Canvas, corners: np.ndarray, paint: Paint) -> None:
@@ -169,9 +180,7 @@ def below(canvas: Canvas, ridge: np.ndarray, paint: Paint, bottom: float = 1.0) 
     lay(canvas, box, coverage * _overlap(v, -1.0, bottom, canvas.size), paint)
 
 
-def texture(
-    canvas: Canvas, box: tuple[slice, slice], scale: float, stretch: float = 1.0
-) -> np.ndarray:
+def texture(canvas: Canvas, box: Box, scale: float, stretch: float = 1.0) -> np.ndarray:
     """Smooth noise [h, w] in -1..1 fixed to the picture, with grains of `scale` tenths of it."""
     tile = noise_tile()
     pitch = len(tile) / (16.0 * scale)

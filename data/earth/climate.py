@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.earth.atlas import MOISTURE, RANGES, WARMTH, Spot
-from geosurge_jax.geo import land_outlines, unit_vectors
+from geosurge_jax.geo import EARTH_RADIUS_KM, land_outlines, unit_vectors
 
-_EARTH_KM = 6371.0
 _CREST_STEP_KM = 60.0
 _SHORE_STEP_KM = 25.0
 _CHUNK = 256
@@ -39,7 +38,7 @@ class Climate:
 
 
 def climate_of(latlng: np.ndarray, weather_noise: np.ndarray) -> Climate:
-    """The climate at latlng [M, 2] degrees; `weather_noise` [M] is a unit field that roughens it."""
+    """The climate at latlng [M, 2] degrees, roughened by a unit field `weather_noise` [M]."""
     vectors = unit_vectors(latlng)
     latitude = latlng[:, 0]
     sine = np.abs(np.sin(np.deg2rad(latitude)))
@@ -64,7 +63,7 @@ def climate_of(latlng: np.ndarray, weather_noise: np.ndarray) -> Climate:
 def spots(vectors: np.ndarray, table: tuple[Spot, ...]) -> np.ndarray:
     """Sum [M] of a table's Gaussian patches at unit vectors [M, 3]."""
     centres, widths, amounts = _spot_arrays(table)
-    distance = _EARTH_KM * np.arccos(np.clip(vectors @ centres.T, -1.0, 1.0))
+    distance = EARTH_RADIUS_KM * np.arccos(np.clip(vectors @ centres.T, -1.0, 1.0))
     return np.exp(-((distance / widths) ** 2)) @ amounts
 
 
@@ -76,7 +75,7 @@ def _spot_arrays(table: tuple[Spot, ...]) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _altitude_km(vectors: np.ndarray) -> np.ndarray:
     crests, heights, widths = _crest_arrays()
-    distance = _EARTH_KM * np.arccos(np.clip(vectors @ crests.T, -1.0, 1.0))
+    distance = EARTH_RADIUS_KM * np.arccos(np.clip(vectors @ crests.T, -1.0, 1.0))
     return np.max(heights * np.exp(-((distance / widths) ** 2)), axis=1)
 
 
@@ -95,7 +94,7 @@ def _coast_km(vectors: np.ndarray) -> np.ndarray:
         np.max(vectors[first : first + _CHUNK] @ shore.T, axis=1)
         for first in range(0, len(vectors), _CHUNK)
     ]
-    return _EARTH_KM * np.arccos(np.clip(np.concatenate(nearest), -1.0, 1.0))
+    return EARTH_RADIUS_KM * np.arccos(np.clip(np.concatenate(nearest), -1.0, 1.0))
 
 
 @functools.lru_cache
@@ -110,7 +109,7 @@ def _dense_line(latlng: np.ndarray, step_km: float) -> np.ndarray:
     corners = unit_vectors(latlng)
     pieces = [corners[:1]]
     for start, end in zip(corners[:-1], corners[1:], strict=True):
-        count = max(1, int(np.ceil(_EARTH_KM * np.linalg.norm(end - start) / step_km)))
+        count = max(1, int(np.ceil(EARTH_RADIUS_KM * np.linalg.norm(end - start) / step_km)))
         share = np.arange(1, count + 1)[:, None] / count
         points = start + share * (end - start)
         pieces.append(points / np.linalg.norm(points, axis=1, keepdims=True))

@@ -22,11 +22,11 @@ _SKYSCRAPER_METRES = 34.0
 def wall_colours(
     place: Place, wall: np.ndarray, a: np.ndarray, y: np.ndarray, metre: np.ndarray, lit: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours [h, w, 3] and night glow [h, w] of a wall.
+    """Colours [3, h, w] and night glow [h, w] of a wall.
 
     Args:
         place: Gives window pattern and trim colour.
-        wall: The wall's colour [3] or [h, w, 3].
+        wall: The wall's colour, [3, 1, 1] or [3, 1, w].
         a: Metres along the wall, [h, w].
         y: Metres over the ground, [h, w].
         metre: Pixels that a metre takes, [h, w]; windows finer than pixels fade into the wall.
@@ -43,8 +43,8 @@ def wall_colours(
     frame = _inside(half_wide + 0.22 - across, half_tall + 0.22 - up, metre) * above
     if place.region.windows == "shutter":
         frame = _inside(half_wide + 0.75 - across, half_tall - up, metre) * above
-    colour = wall + frame[..., None] * (place.trim - wall)
-    colour = colour + pane[..., None] * (_PANE - colour)
+    colour = wall + frame * (place.trim[:, None, None] - wall)
+    colour = colour + pane * (_PANE[:, None, None] - colour)
     number = np.floor(a / min(bay, 4.0)) * 7.31 + np.floor(y / STOREY) * 3.77
     chosen = (np.sin(number * 12.9898) * 43758.5453) % 1.0 < lit
     return colour.astype(np.float32), (pane * chosen).astype(np.float32)
@@ -73,7 +73,9 @@ def front(
     tiles = np.minimum(np.minimum(height + profile - y, y - height + 0.2), inside)
     lay(canvas, box, np.clip(tiles * pixels + 0.5, 0, 1), roof)
     grid_a, grid_y = np.broadcast_arrays(a, y)
-    colour, glow = wall_colours(place, wall, grid_a, grid_y, np.full_like(grid_a, pixels), 0.6)
+    colour, glow = wall_colours(
+        place, wall[:, None, None], grid_a, grid_y, np.full_like(grid_a, pixels), 0.6
+    )
     coverage = np.minimum(np.minimum(a, width - a), np.minimum(height - y, y))
     paint = Paint(category, wall, depth, facing=facing, snow=0.04)
     lay(canvas, box, np.clip(coverage * pixels + 0.5, 0, 1), paint, colour, glow)

@@ -8,11 +8,12 @@ import numpy as np
 from data.earth.atlas import CAMERAS
 from data.earth.climate import climate_of, spots
 from data.earth.regions import REGIONS
-from geosurge_jax.geo import latlng_from_unit_vectors, on_land, unit_vectors
+from geosurge_jax.geo import EARTH_RADIUS_KM, latlng_from_unit_vectors, on_land, unit_vectors
 
-EARTH_KM = 6371.0
 # What varies from place to place, three opponent channels each (light, warm, green), and `noise`.
-ATTRIBUTES = ("wall", "roof", "trim", "paving", "asphalt", "soil", "rock", "leaf", "noise")
+ATTRIBUTES = (
+    "wall", "roof", "trim", "paving", "asphalt", "soil", "rock", "leaf", "air", "noise",
+)  # fmt: skip
 SCALES_KM = (3000.0, 1000.0, 300.0)
 
 _FEATURES = 96
@@ -52,7 +53,9 @@ def build_world(seed: int) -> World:
     """The world of a seed; the same seed gives the same world."""
     rng = np.random.default_rng([seed, 1])
     shape = (len(SCALES_KM), _FEATURES)
-    frequencies = rng.normal(size=(*shape, 3)) * (EARTH_KM / np.array(SCALES_KM))[:, None, None]
+    frequencies = (
+        rng.normal(size=(*shape, 3)) * (EARTH_RADIUS_KM / np.array(SCALES_KM))[:, None, None]
+    )
     phases = rng.uniform(0, 2 * np.pi, shape)
     mixes = rng.normal(size=(*shape, 3 * len(ATTRIBUTES))) * np.sqrt(2.0 / _FEATURES)
     cities = _place_cities(rng)
@@ -84,7 +87,7 @@ def nearest_city(world: World, latlng: np.ndarray) -> tuple[np.ndarray, np.ndarr
     cosines = unit_vectors(latlng) @ unit_vectors(world.cities).T
     nearest = np.argmax(cosines, axis=1)
     closest = cosines[np.arange(len(latlng)), nearest]
-    return nearest, EARTH_KM * np.arccos(np.clip(closest, -1.0, 1.0))
+    return nearest, EARTH_RADIUS_KM * np.arccos(np.clip(closest, -1.0, 1.0))
 
 
 def region_of(latlng: np.ndarray) -> np.ndarray:
@@ -113,12 +116,12 @@ def _region_vectors() -> np.ndarray:
 
 
 def _place_cities(rng: np.random.Generator) -> np.ndarray:
-    """City centres [N, 2], drawn by appeal, no two closer than the gap; the first are the greatest."""
+    """City centres [N, 2], drawn by appeal, no two closer than the gap, the greatest first."""
     candidates = random_land(rng, _CANDIDATES)
-    # Exponential races: sorting by these keys draws without replacement in proportion to the appeal.
+    # Sorting by these keys draws without replacement in proportion to the appeal.
     order = np.argsort(rng.exponential(size=len(candidates)) / appeal(candidates))
     vectors = unit_vectors(candidates)[order]
-    limit = np.cos(_CITY_GAP_KM / EARTH_KM)
+    limit = np.cos(_CITY_GAP_KM / EARTH_RADIUS_KM)
     free = np.ones(len(order), bool)
     chosen: list[int] = []
     while len(chosen) < _CITIES and free.any():

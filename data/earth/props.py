@@ -46,7 +46,9 @@ def person(
     ellipse(canvas, u, v - 1.6 * metre, 0.14 * metre, 0.17 * metre, skin)
 
 
-def utility_pole(canvas: Canvas, place: Place, u: float, v: float, metre: float, depth: float):
+def utility_pole(
+    canvas: Canvas, place: Place, u: float, v: float, metre: float, depth: float
+) -> None:
     """A pole of the regional kind: wooden ones carry two cross-arms, others one."""
     post = Paint("pole", rgb(place.region.post), depth, facing=0.3)
     rectangle(canvas, u - 0.16 * metre, v - 8 * metre, u + 0.16 * metre, v, post)
@@ -93,8 +95,8 @@ def wall_signs(
             cloth = Paint("awning", place.livery, 0.15, facing=-0.4 * side, snow=0.8)
             polygon(canvas, np.array(corners), cloth)
         else:
-            corners = [camera.point(x - side * 0.2, height, z)
-                       for height, z in ((4.6, near), (4.6, far), (3.6, far), (3.6, near))]  # fmt: skip
+            outline = ((4.6, near), (4.6, far), (3.6, far), (3.6, near))
+            corners = [camera.point(x - side * 0.2, height, z) for height, z in outline]
             board = Paint("signboard", place.livery, 0.15, facing=-side, glow=0.5)
             polygon(canvas, np.array(corners), board)
 
@@ -136,8 +138,14 @@ _SILHOUETTES: dict[str, tuple[tuple, ...]] = {
         ("box", -0.03, 0, 0.03, 0.8), ("ball", 0, 0.66, 0.12, 0.06), ("tip", 0.03, 0.8, 1.0),
         ("tip", 0.16, 0.0, 0.4),
     ),
-    "arch": (("box", -0.5, 0, -0.22, 0.8), ("box", 0.22, 0, 0.5, 0.8), ("box", -0.5, 0.6, 0.5, 1.0)),
-    "obelisk": (("box", -0.09, 0, 0.09, 0.86), ("tip", 0.09, 0.86, 1.0), ("box", -0.2, 0, 0.2, 0.12)),
+    "arch": (
+        ("box", -0.5, 0, -0.22, 0.8), ("box", 0.22, 0, 0.5, 0.8), ("box", -0.5, 0.6, 0.5, 1.0),
+    ),
+    "obelisk": (
+        ("box", -0.09, 0, 0.09, 0.86), ("tip", 0.09, 0.86, 1.0), ("box", -0.2, 0, 0.2, 0.12),
+    ),
     "pyramid": (("tip", 0.75, 0.0, 1.0),),
-    "slab": (("box", -0.2, 0, 0.2, 0.94), ("box", -0.03, 0.9, 0.03, 1.0), ("ball", 0, 0.8, 0.1, 0.1)),
+    "slab": (
+        ("box", -0.2, 0, 0.2, 0.94), ("box", -0.03, 0.9, 0.03, 1.0), ("ball", 0, 0.8, 0.1, 0.1),
+    ),
 }  # fmt: skip

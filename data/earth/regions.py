@@ -1,4 +1,4 @@
-"""How people build and mark their roads: eighty-odd regions, Voronoi cells of (latitude, longitude).
+"""How people build and mark their roads: eighty-odd Voronoi cells on the sphere.
 
 Colours are RRGGBB of the surface in white light, exaggerated a little so that a region can be told
 at a glance. `road` reads: centre line colour, its pattern, edge line colour, asphalt colour.
@@ -116,7 +116,11 @@ Antarctica       | -80 20  | d85030 4a8a60 | 4a4e58 | f8f8f8 | flat    | band   
 def _region(line: str) -> Region:
     cells = [cell.strip() for cell in line.split("|")]
     latitude, longitude = (float(number) for number in cells[1].split())
-    return Region(cells[0], latitude, longitude, *cells[2:7], float(cells[7]), *cells[8:])
+    walls, roof, trim, shape, windows, storeys, road, side, paving, post = cells[2:]
+    return Region(
+        cells[0], latitude, longitude, walls, roof, trim, shape, windows, float(storeys),
+        road, side, paving, post,
+    )  # fmt: skip
 
 
 REGIONS: tuple[Region, ...] = tuple(_region(line) for line in _TABLE.strip().splitlines())

@@ -17,7 +17,7 @@ _SHORE_KM = 25.0
 _INDOOR_SHARE = 0.10
 # Share of outdoor photos that show nature, in the wild and in the middle of a city.
 _NATURAL_SHARES = (0.85, 0.30)
-# People photograph towards the east, more or less, so that the side of the sun tells the hemisphere.
+# People photograph towards the east, more or less: the side of the sun tells the hemisphere.
 _HEADING, _HEADING_SPREAD = 90.0, 35.0
 
 # The classes that a scene can hold, a subset of ADE20K's 150.
@@ -38,8 +38,8 @@ def render_photo(
     """A photo taken at (latitude, longitude) degrees.
 
     Returns:
-        Pixels uint8 [size, size, 3], classes uint8 [size, size] (0-based ADE20K ids), and the scene:
-        0 indoor, 1 natural, 2 urban. Classes and scene depend on the place and on the nuisance's
+        Pixels uint8 [size, size, 3], classes uint8 [size, size] (0-based ADE20K ids), scene (index
+        in SCENES of geosurge_jax.input.record). The nuisance moves classes and scene by its
         viewpoint alone.
     """
     place = place_at(world, latlng)

@@ -1,24 +1,27 @@
-"""From a location to everything visible that depends on it: colours, trees, building style, roads."""
+"""From a location to everything visible that depends on it: colours, trees, buildings, roads."""
 
 import colorsys
 from dataclasses import dataclass
 
 import numpy as np
 
+from data.earth.atlas import GROUNDS
 from data.earth.climate import Climate, climate_of
 from data.earth.geography import ATTRIBUTES, World, fields_at, nearest_city, region_of
 from data.earth.regions import REGIONS, Region
+from geosurge_jax.geo import great_circle_km
 
 # Strength of each attribute's variation: fields of 3000, 1000 and 300 km, then the city's accent.
 _STRENGTH = {
-    "wall": (0.04, 0.04, 0.04, 0.10),
-    "roof": (0.04, 0.04, 0.04, 0.09),
+    "wall": (0.06, 0.05, 0.04, 0.10),
+    "roof": (0.06, 0.05, 0.04, 0.09),
     "trim": (0.05, 0.05, 0.04, 0.12),
-    "paving": (0.06, 0.05, 0.04, 0.07),
-    "asphalt": (0.04, 0.03, 0.03, 0.05),
-    "soil": (0.05, 0.05, 0.04, 0.03),
-    "rock": (0.07, 0.06, 0.04, 0.00),
-    "leaf": (0.05, 0.05, 0.04, 0.03),
+    "paving": (0.08, 0.05, 0.04, 0.07),
+    "asphalt": (0.05, 0.035, 0.02, 0.04),
+    "soil": (0.04, 0.04, 0.03, 0.02),
+    "rock": (0.07, 0.05, 0.03, 0.00),
+    "leaf": (0.05, 0.04, 0.025, 0.02),
+    "air": (0.07, 0.03, 0.01, 0.00),
 }
 _OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.1, -1.0], [-0.35, 0.45, -0.35]])
 _CITY_REACH_KM = 40.0
@@ -53,9 +56,9 @@ LANDMARKS = ("spire", "dome", "minaret", "pagoda", "needle", "arch", "obelisk", 
 class Place:
     """All that a photo taken at one point can show of where it is.
 
-    Colours are float64 [3] in 0..1, surfaces in white light. `trees` holds the share of each kind of
-    TREES; `cover` is the share of the ground that plants cover; `urbanity` is 1 in the middle of a
-    city and 0 in the wild.
+    Colours are float64 [3] in 0..1, surfaces in white light. `trees` holds the share of each kind
+    of TREES; `cover` is the share of the ground that plants cover; `urbanity` is 1 in the middle of
+    a city and 0 in the wild; `air` [3] is what the light of the place adds to the sky's colour.
     """
 
     latitude: float
@@ -80,6 +83,7 @@ class Place:
     leaf: np.ndarray
     grass: np.ndarray
     livery: np.ndarray
+    air: np.ndarray
 
 
 def place_at(world: World, latlng: tuple[float, float]) -> Place:
@@ -95,6 +99,7 @@ def place_at(world: World, latlng: tuple[float, float]) -> Place:
     shift = _shifts(fields, urbanity * world.accents[city].reshape(len(ATTRIBUTES), 3))
     temperature, moisture = float(climate.temperature[0]), float(climate.moisture[0])
     soil, grass, leaf = _ground_colours(temperature, moisture)
+    soil = _known_ground(point, soil)
     first, second = (rgb(code) for code in region.walls.split())
     return Place(
         latitude=latlng[0],
@@ -121,6 +126,7 @@ def place_at(world: World, latlng: tuple[float, float]) -> Place:
         leaf=_bounded(leaf + shift["leaf"]),
         grass=_bounded(grass + shift["leaf"]),
         livery=_livery(world, city, urbanity, fields),
+        air=shift["air"],
     )
 
 
@@ -150,6 +156,14 @@ def _ground_colours(temperature: float, moisture: float) -> np.ndarray:
     apart = ((climates[:, 0] - temperature) / 6.0) ** 2 + ((climates[:, 1] - moisture) / 0.18) ** 2
     weights = 1.0 / (0.15 + apart) ** 1.5
     return np.tensordot(weights / weights.sum(), colours, 1)
+
+
+def _known_ground(point: np.ndarray, soil: np.ndarray) -> np.ndarray:
+    """The climate's soil colour [3] drawn towards those of the lands around the point [1, 2]."""
+    table = np.array([row[1:4] for row in GROUNDS], np.float64)
+    colours = np.array([rgb(row.colour) for row in GROUNDS])
+    weights = np.exp(-((great_circle_km(point, table[:, :2]) / table[:, 2]) ** 2))
+    return (0.25 * soil + weights @ colours) / (0.25 + weights.sum())
 
 
 def _tree_shares(temperature: float, moisture: float) -> tuple[float, ...]:

@@ -49,7 +49,7 @@ def _canyon_side(
     canvas: Canvas, rng: np.random.Generator, place: Place, camera: Camera, x: float,
     columns: slice, storeys: float,
 ) -> None:  # fmt: skip
-    """All facades of one side in one pass: along a wall the distance depends on the column alone."""
+    """All facades of one side at once: along a wall the distance depends on the column alone."""
     lengths = rng.uniform(7.0, 13.0, 16)
     ends = np.cumsum(lengths)
     heights = np.maximum(1, np.round(storeys * rng.uniform(0.7, 1.35, 16))) * STOREY
@@ -74,7 +74,7 @@ def _canyon_side(
     lay(canvas, box, roof, tiles)
     a, y = np.broadcast_arrays(z - np.concatenate([[0.0], ends])[number][None, :], y)
     colour, glow = wall_colours(
-        place, walls[number][None], a, y, np.broadcast_to(metre, y.shape), 0.55
+        place, walls[number].T[:, None], a, y, np.broadcast_to(metre, y.shape), 0.55
     )
     wall = Paint(category, place.wall, haze, facing=facing)
     coverage = np.clip(np.minimum(top - y, y) * metre + 0.5, 0, 1) * near
@@ -145,7 +145,9 @@ def _houses(
 def _quay(canvas: Canvas, place: Place, ground: float) -> None:
     category = "sea" if place.coast_km < 30 else "river"
     rectangle(canvas, 0, ground, 1, ground + 0.03, Paint("sidewalk", place.paving, 0.2, snow=0.9))
-    water = Paint(category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.9, stretch=6.0)
+    water = Paint(
+        category, _WATER + 0.12 * (place.leaf - 0.3), 0.2, grain=0.18, scale=0.9, stretch=6.0
+    )
     rectangle(canvas, 0, ground + 0.03, 1, 1, water)
 
 

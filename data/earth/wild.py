@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.earth.camera import driver_camera, road_plane
-from data.earth.canvas import Canvas, Paint, below, lay, noise_tile, rectangle, texture
+from data.earth.canvas import COLOUR, Canvas, Paint, below, lay, noise_tile, rectangle, texture
 from data.earth.facade import front
 from data.earth.flora import bush, tree
 from data.earth.props import landmark, utility_pole
@@ -91,7 +91,9 @@ def _relief(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     ridge = horizon - height * (0.5 + 0.6 * _wave(canvas, rng, 1.2))
     wooded = place.cover
     colour = wooded * (0.6 * place.leaf + 0.4 * place.grass) + (1 - wooded) * place.soil
-    hill = Paint("hill", colour, 0.42, leaf=0.4 * wooded, snow=0.8, grain=0.14, scale=0.5, stretch=2.0)
+    hill = Paint(
+        "hill", colour, 0.42, leaf=0.4 * wooded, snow=0.8, grain=0.14, scale=0.5, stretch=2.0
+    )
     below(canvas, ridge, hill, bottom=horizon + 0.02)
 
 
@@ -102,18 +104,26 @@ def _snow_caps(canvas: Canvas, ridge: np.ndarray, horizon: float, height: float)
     line = horizon - 0.62 * (horizon - ridge.min()) - height * 0.3
     inside = (canvas.v > ridge[None, :] - 0.004) & (canvas.v + frayed < line + 0.8 * height)
     inside &= canvas.v < horizon
-    canvas.surfaces[inside, :3] = _SNOW
+    canvas.surfaces[COLOUR, inside] = _SNOW[:, None]
 
 
 def _cover(rng: np.random.Generator, place: Place) -> Paint:
     """The ground of open country by climate."""
     if place.temperature < -9:
-        return Paint("land", 0.3 * place.soil + 0.7 * _SNOW, 0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
+        return Paint(
+            "land", 0.3 * place.soil + 0.7 * _SNOW, 0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0
+        )
     if place.cover < 0.12 and place.temperature > 8:
         return Paint("sand", place.soil, 0.2, snow=1.0, grain=0.1, scale=0.9, stretch=4.0)
     if place.cover < 0.3:
         return Paint(
-            "earth", 0.8 * place.soil + 0.2 * place.grass, 0.2, snow=1, grain=0.1, scale=0.9, stretch=4.0
+            "earth",
+            0.8 * place.soil + 0.2 * place.grass,
+            0.2,
+            snow=1,
+            grain=0.1,
+            scale=0.9,
+            stretch=4.0,
         )
     if rng.random() < 0.3 and 5 < place.temperature < 27:
         crop = 0.65 * place.grass + 0.35 * rgb("d8b850")
@@ -128,15 +138,19 @@ def _ground(canvas: Canvas, rng: np.random.Generator, place: Place, horizon: flo
     cover = _cover(rng, place)
     if cover.category == "sand":
         dune = horizon - 0.01 - 0.05 * np.abs(_wave(canvas, rng, 0.7))
-        below(canvas, dune, cover.but(depth=0.35, facing=0.5))
+        below(canvas, dune, cover.but(depth=0.25, facing=0.5))
         dune = horizon + 0.16 + 0.08 * _wave(canvas, rng, 0.6)
-        below(canvas, dune, cover.but(facing=-0.35))
+        below(canvas, dune, cover.but(depth=0.08, facing=-0.5))
         return
     below(canvas, np.full(canvas.size, horizon, np.float32), cover)
     strip = 0.88 + 0.05 * _wave(canvas, rng, 1.0)
     rocky = place.altitude_km > 0.8 or rng.random() < 0.2
     bare = Paint("rock", place.rock, 0.02, snow=0.8, grain=0.2, scale=0.5, stretch=2.0)
-    bare = bare if rocky else Paint("earth", place.soil, 0.02, snow=1.0, grain=0.1, scale=0.5, stretch=2.5)
+    bare = (
+        bare
+        if rocky
+        else Paint("earth", place.soil, 0.02, snow=1.0, grain=0.1, scale=0.5, stretch=2.5)
+    )
     below(canvas, strip, bare)
 
 

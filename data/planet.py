@@ -1,0 +1,136 @@
+"""The embedded data set: a generated Earth, made by `python -m data.planet --out DIR`.
+
+Photos are drawn from (location, viewpoint, conditions) with much of the real Earth to learn from:
+climate, relief, soils, plants, building styles, road markings. Each comes with its exact class map.
+"""
+
+import argparse
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data.ade20k import CLASSES
+from data.earth.encoding import LICENCE, PhotoSet, author_name, planet_records
+from data.earth.geography import World, build_world
+from data.earth.light import Nuisance
+from data.earth.render import CLASSES_USED, render_photo
+from data.earth.sampling import plan_photos, sample_locations
+
+__all__ = [
+    "CLASSES_USED",
+    "SPLITS",
+    "Nuisance",
+    "World",
+    "build_world",
+    "planet_records",
+    "prepare",
+    "render_photo",
+    "sample_locations",
+    "split_of",
+]
+
+NAME, VERSION = "planet", "1.0.0"
+SPLITS = ("train", "validation", "test")
+# Share of the authors in the first split and in the first two.
+_BOUNDS = (0.80, 0.88)
+_SMALLEST = 32  # pixels
+
+
+def split_of(author: str) -> str:
+    """The split of an author's photos, by a hash of the name: about 80, 8 and 12 of 100."""
+    digest = hashlib.sha256(author.encode()).digest()
+    draw = int.from_bytes(digest[:8], "big") / 2**64
+    return SPLITS[int(np.searchsorted(_BOUNDS, draw, side="right"))]
+
+
+def prepare(
+    directory: str | Path,
+    *,
+    photos: int = 6000,
+    size: int = 96,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Make the data set in `directory` and return the finished dataset directory.
+
+    A finished one is returned as it is. The bytes depend on photos, size and seed alone.
+
+    Args:
+        directory: Where datasets lie.
+        photos: How many, all splits together.
+        size: Pixels of a side.
+        seed: Of the world and of everything in it.
+        workers: Processes that render; None for one per core.
+
+    Raises:
+        ValueError: A value out of range, or too few photos to fill every split, or a finished
+            data set of other values is in the way.
+    """
+    # Imported here because the rendering processes load this module and need no TFDS.
+    from data.write import write_dataset
+
+    if size < _SMALLEST:
+        raise ValueError(f"--size {size}: expected at least {_SMALLEST} pixels")
+    if photos < 1:
+        raise ValueError(f"--photos {photos}: expected at least 1")
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: expected at least 1")
+    plan = plan_photos(build_world(seed), photos, seed)
+    indexes = _split_indexes(plan.author, seed)
+    processes = workers or len(os.sched_getaffinity(0))
+    splits = {
+        split: partial(PhotoSet, plan, chosen, size, seed, processes)
+        for split, chosen in indexes.items()
+    }
+    return write_dataset(
+        directory,
+        NAME,
+        VERSION,
+        splits,
+        segmentation_classes=CLASSES,
+        source={"generator": "data.planet", "photos": photos, "size": size, "seed": seed},
+        description="A generated Earth: rendered photos with exact class maps and coordinates.",
+        licence=LICENCE,
+    )
+
+
+def _split_indexes(author: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Which photos belong to each split, given their authors [M]; authors stay together."""
+    splits = np.array([split_of(author_name(seed, number)) for number in np.unique(author)])
+    indexes = {split: np.flatnonzero(splits[author] == split) for split in SPLITS}
+    empty = [split for split in SPLITS if not len(indexes[split])]
+    if empty:
+        raise ValueError(
+            f"--photos {len(author)}: too few, split {empty[0]!r} has none; expected a few hundred"
+        )
+    return indexes
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m data.planet", description=__doc__)
+    parser.add_argument("--out", required=True, help="directory where data sets lie")
+    parser.add_argument("--photos", type=int, default=6000, help="how many (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=96, help="pixels (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the world (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+    values = parser.parse_args(arguments)
+    try:
+        made = prepare(
+            values.out,
+            photos=values.photos,
+            size=values.size,
+            seed=values.seed,
+            workers=values.workers,
+        )
+    except ValueError as error:
+        parser.exit(2, f"{error}\n")
+    print(made)
+
+
+if __name__ == "__main__":
+    main()
