@@ -206,14 +206,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", help=f"CSV or JSONL in the folder (default: {TABLES})")
     for role, names in KNOWN_NAMES.items():
         parser.add_argument(f"--{role}-column", help=f"recognised: {', '.join(names)}")
-    parser.add_argument("--fractions", default="0.8,0.1,0.1", help="train,validation,test")
+    parser.add_argument(
+        "--fractions",
+        type=lambda text: [float(share) for share in text.split(",")],
+        default=[0.8, 0.1, 0.1],
+        metavar="A,B,C",
+        help="shares of train, validation and test",
+    )
     parser.add_argument("--short-side", type=int, help="largest short side in pixels")
     parser.add_argument("--threads", type=int, default=4, help="files read at a time")
     given: dict[str, Any] = vars(parser.parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     columns = {role: given[f"{role}_column"] for role in KNOWN_NAMES}
     try:
-        shares = [float(share) for share in given["fractions"].split(",")]
         prepare(
             given["out"],
             given["source"],
@@ -221,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             version=given["version"],
             table=given["table"],
             columns={role: column for role, column in columns.items() if column is not None},
-            fractions=shares,
+            fractions=given["fractions"],
             short_side=given["short_side"],
             threads=given["threads"],
         )

@@ -1,7 +1,9 @@
 """Records on disk -> host batches.
 
 record.py      what one photo is
-dataset.py     a directory of ArrayRecord shards with a checked manifest
+manifest.py    what a dataset directory holds: counts, sizes, hashes, class names, source
+dataset.py     a dataset directory checked against its manifest, random access to its records
+exif.py        which way up a photo is
 images.py      the one decoder and the one resizer, for training and evaluation
 geometry.py    boxes: RandomResizedCrop, centre crop, five and ten crops
 photometric.py brightness, contrast, saturation, hue and grayscale noise

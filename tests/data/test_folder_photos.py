@@ -80,6 +80,8 @@ def test_webp(lossless):
     image = Image.open(io.BytesIO(stripped))
     assert image.info["icc_profile"] == b"ab"
     assert "exif" not in image.info and "xmp" not in image.info
+    assert content[12:16] == b"VP8X" and content[20] & 0b1100 == 0b1100
+    assert stripped[20] == content[20] & ~0b1100  # the header does not promise EXIF and XMP either
     np.testing.assert_array_equal(decode_image(stripped), decode_image(content))
 
 

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -44,6 +45,15 @@ def test_small_folders_fill_every_split(groups, name):
     assert len({*zip(keys, splits, strict=True)}) == groups
     backwards = assign_splits(keys[::-1], SHARES)
     assert backwards[::-1] == splits
+
+
+def test_an_empty_split_takes_the_smallest_group():
+    """By their hashes (of which eight hexadecimal digits will do) all these fall into train."""
+    names = [f"g{i}" for i in range(100)]
+    train = [n for n in names if int(hashlib.sha256(n.encode()).hexdigest()[:8], 16) < 0.8 * 2**32]
+    keys = [name for size, name in zip((5, 2, 9, 1), train, strict=False) for _ in range(size)]
+    split_of = dict(zip(keys, assign_splits(keys, SHARES), strict=True))
+    assert split_of == dict(zip(train, ("train", "test", "train", "validation"), strict=False))
 
 
 def test_too_few_groups():

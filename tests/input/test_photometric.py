@@ -38,6 +38,14 @@ def test_contrast_keeps_the_mean_luma():
         )
 
 
+def test_contrast_is_taken_about_the_mean_after_brightness():
+    matrix, offset = draw(1, contrast=0.5, brightness=0.3)
+    brightness = draw(1, brightness=0.3)[0][0, 0]
+    changed = PIXELS @ matrix.T + offset
+    assert abs(brightness - 1) > 0.001
+    np.testing.assert_allclose((changed @ LUMA).mean(), brightness * (PIXELS @ LUMA).mean())
+
+
 @pytest.mark.parametrize("strength", ["saturation", "hue"])
 def test_saturation_and_hue_keep_luma_and_gray(strength):
     for seed in range(5):
