@@ -27,7 +27,7 @@ MODE = flags.DEFINE_enum(
 
 def quiet_libraries() -> None:
     """Keeps the terminal for what this run says; `--verbosity` brings the libraries' logs back."""
-    if flags.FLAGS["verbosity"].using_default_value:
+    if not flags.FLAGS["verbosity"].present:
         absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("geosurge_jax").setLevel(logging.INFO)
 

@@ -166,8 +166,18 @@ def demo() -> ConfigDict:
     )
     config.system.fusion.update(dict(latents=16, heads=4, mlp_ratio=2, rank=32))
     config.system.update(dict(embedding_width=128, compute_dtype="float32"))
+    config.augmentation.update(
+        dict(
+            crop_scale=(0.8, 1.0),
+            crop_ratio=(0.9, 1.1),
+            brightness=0.1,
+            contrast=0.1,
+            saturation=0.1,
+            hue=0.0,
+        )
+    )
     config.optimizer.update(
-        dict(learning_rate=1e-3, schedule="cosine", warmup_steps=100, weight_decay=0.05)
+        dict(learning_rate=2e-3, schedule="cosine", warmup_steps=100, weight_decay=0.05)
     )
     config.training.update(
         dict(

@@ -123,10 +123,7 @@ class Evaluator:
             places: Any = self.predict(params, device_batch)
             sums = self.losses(params, device_batch)
             index, mask, latlng = jax.device_get((places.index, places.mask, places.latlng))
-            kept = mask > 0
-            errors = errors.merge(
-                PhotoErrors(index[kept], truth[index[kept]], latlng[kept, 0].astype(np.float64))
-            )
+            errors = errors.merge(PhotoErrors.from_batch(index, mask, truth[index], latlng[:, 0]))
             for name, pair in jax.device_get(sums).items():
                 totals[name] = totals.get(name, np.zeros(2)) + np.asarray(pair, np.float64)
         return errors, {name: float(s / w) for name, (s, w) in totals.items() if w > 0}

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 CONSOLE = Console(stderr=True)
-TABLE_WIDTH = 112  # a redirected output has no width of its own
+TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
 def print_system(system: System, rows: Sequence[ParameterRow]) -> None:

@@ -51,7 +51,7 @@ def test_location_names_shard_and_place_in_it(train_split):
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_missing_shard(copy, verify):
     shard_of(copy, 1).unlink()
-    with pytest.raises(DatasetError, match="00001-of.*missing.*config.data.path"):
+    with pytest.raises(DatasetError, match="00001-of.*missing.*config.data.source"):
         open_dataset(copy, verify=verify)
 
 
@@ -111,7 +111,7 @@ def test_a_description_of_another_dataset(copy):
 
 
 def test_foreign_directories(copy, tmp_path):
-    with pytest.raises(DatasetError, match="no such directory.*config.data.path"):
+    with pytest.raises(DatasetError, match="no such directory.*config.data.source"):
         open_dataset(tmp_path / "nothing")
     with pytest.raises(DatasetError, match="did you mean .*/copy"):
         open_dataset(tmp_path)
