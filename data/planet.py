@@ -83,11 +83,12 @@ def prepare(
         raise ValueError(f"--photos {photos}: expected at least 1")
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: expected at least 1")
-    plan = plan_photos(build_world(seed), photos, seed)
+    world = build_world(seed)
+    plan = plan_photos(world, photos, seed)
     indexes = _split_indexes(plan.author, seed)
-    processes = workers or len(os.sched_getaffinity(0))
+    processes = workers or os.cpu_count() or 1
     splits = {
-        split: partial(PhotoSet, plan, chosen, size, seed, processes)
+        split: partial(PhotoSet, world, plan, chosen, size, processes)
         for split, chosen in indexes.items()
     }
     return write_dataset(

@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from data.earth.geography import build_world
+from data.earth.geography import World, build_world
 from data.earth.render import render_photo
 from data.earth.sampling import Plan, plan_photos, sample_nuisance
 from geosurge_jax.input.record import Record
@@ -29,17 +29,17 @@ class PhotoSet:
     """Photos of one plan, rendered when iterated.
 
     Attributes:
+        world: Where they are taken; its seed is also that of the conditions.
         plan: All photos of the data set, those of other splits too.
         indexes: Which of them are in this set, in order.
         size: Pixels of a side.
-        seed: Seed of the world and of the conditions.
         workers: Processes that render; 1 renders in this one.
     """
 
+    world: World
     plan: Plan
     indexes: np.ndarray
     size: int
-    seed: int
     workers: int
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class PhotoSet:
     def __iter__(self) -> Iterator[Record]:
         """Render and encode the photos in order."""
         chunks = [self.indexes[i : i + _CHUNK] for i in range(0, len(self), _CHUNK)]
-        tasks = [(self._part(chunk), chunk, self.size, self.seed) for chunk in chunks]
+        tasks = [(self.world, self._part(chunk), chunk, self.size) for chunk in chunks]
         if self.workers == 1:
             return itertools.chain.from_iterable(_render_chunk(*task) for task in tasks)
         return _render_in_parallel(tasks, self.workers)
@@ -67,13 +67,13 @@ def planet_records(count: int, size: int, seed: int, first: int, last: int) -> I
     """
     if not 0 <= first <= last <= count:
         raise ValueError(f"records {first} to {last}: expected a range within 0 to {count}")
-    plan = plan_photos(build_world(seed), count, seed)
-    return iter(PhotoSet(plan, np.arange(first, last), size, seed, workers=1))
-
-
-def _render_chunk(plan: Plan, indexes: np.ndarray, size: int, seed: int) -> list[Record]:
     world = build_world(seed)
-    records = []
+    plan = plan_photos(world, count, seed)
+    return iter(PhotoSet(world, plan, np.arange(first, last), size, workers=1))
+
+
+def _render_chunk(world: World, plan: Plan, indexes: np.ndarray, size: int) -> list[Record]:
+    seed, records = world.seed, []
     for index, latlng, author, viewpoint in zip(
         indexes.tolist(), plan.latlng.tolist(), plan.author.tolist(), plan.viewpoint.tolist(),
         strict=True,

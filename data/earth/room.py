@@ -13,7 +13,7 @@ def room(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
     """Three walls, floor and ceiling, a window, and furniture of a bedroom, lounge or study."""
     left, right = rng.uniform(0.06, 0.24), rng.uniform(0.76, 0.94)
     top, bottom = rng.uniform(0.08, 0.18), rng.uniform(0.62, 0.72)
-    wall_colour = 0.55 * _PLASTER + 0.45 * place.wall
+    wall_colour = 0.35 * _PLASTER + 0.65 * place.wall
     wall = Paint("wall", wall_colour, 0.0, glow=0.35)
     hot = np.clip((place.temperature - 12) / 12, 0, 1)
     wood = rgb(_WOODS[int(rng.integers(len(_WOODS)))])

@@ -12,8 +12,8 @@ _RURAL_SHARE = 0.15
 _PHOTOS_PER_AUTHOR = (3, 8)
 _CITY_SPREAD_KM = (4.0, 14.0)  # standard deviations of an author's home around a city's centre
 _WALK_KM = 2.5
-_WEATHER_SHARES = (0.42, 0.27, 0.16, 0.08, 0.07)
-_NIGHT_SHARE = 0.06
+_WEATHER_SHARES = (0.45, 0.28, 0.14, 0.08, 0.05)
+_NIGHT_SHARE = 0.04
 _REPEAT_SHARE = 0.2
 _TRIES = 24
 
@@ -59,7 +59,7 @@ def sample_nuisance(seed: int, index: int, author: int, viewpoint: int) -> Nuisa
     """The conditions of photo `index`: its own season, hour and weather, its author's camera."""
     photo = np.random.default_rng([seed, 3, index])
     camera = np.random.default_rng([seed, 4, author])
-    cast = 1 + 0.035 * camera.normal(size=3) + 0.015 * photo.normal(size=3)
+    cast = 1 + 0.025 * camera.normal(size=3) + 0.012 * photo.normal(size=3)
     night = photo.random() < _NIGHT_SHARE
     hour = photo.uniform(18.5, 29.0) % 24 if night else photo.uniform(8.0, 17.5)
     return Nuisance(

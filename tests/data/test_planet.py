@@ -58,7 +58,7 @@ def test_the_same_bytes_again_and_for_any_slice(records):
 
 
 def test_the_same_bytes_from_worker_processes(records, world):
-    photos = PhotoSet(plan_photos(world, 400, 0), np.arange(70), size=48, seed=0, workers=2)
+    photos = PhotoSet(world, plan_photos(world, 400, 0), np.arange(70), size=48, workers=2)
     assert len(photos) == 70
     assert list(photos) == records[:70]
 
