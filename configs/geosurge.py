@@ -182,7 +182,7 @@ def demo() -> ConfigDict:
     config.training.update(
         dict(
             batch_size=64,
-            epochs=8.0,
+            epochs=10.0,
             log_every=10,
             checkpoint_every=50,
             patience=0,

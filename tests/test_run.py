@@ -44,7 +44,8 @@ def run(workdir, datasets, *arguments, expect=0):
 
 def final_state(workdir):
     newest = max(
-        (p for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()), key=lambda p: int(p.name)
+        (p for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()),
+        key=lambda p: int(p.name),
     )
     reader = ocp.PyTreeCheckpointer()
     shapes = reader.metadata(newest / "state").item_metadata.tree

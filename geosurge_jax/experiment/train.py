@@ -147,6 +147,7 @@ def train(
                 writer=writer,
                 learning_rate=schedule,
                 directory=workdir.root,
+                record_ids=lambda index: [split.records[int(i)]["id"] for i in index],
                 report=report,
             )
     finally:

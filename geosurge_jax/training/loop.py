@@ -1,7 +1,8 @@
 """The one training loop: read, step, watch, evaluate, save."""
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +56,8 @@ class NonFiniteLossError(RuntimeError):
     """The loss became infinite or not a number; carries the step and names the dump."""
 
 
+# Positions in the split [B] -> ids of the photos.
+RecordIds = Callable[[np.ndarray], Sequence[str]]
 Evaluate = Callable[[TrainState], Mapping[str, float]]
 # Called after each step with (step, loss) for a progress bar.
 Report = Callable[[int, float], None]
@@ -67,7 +70,11 @@ def means(sums: MetricSums) -> dict[str, float]:
 
 
 def check_finite(
-    sums: MetricSums, step: int, batch: Mapping[str, np.ndarray], directory: Path
+    sums: MetricSums,
+    step: int,
+    batch: Mapping[str, np.ndarray],
+    directory: Path,
+    record_ids: RecordIds,
 ) -> float:
     """Fetches a step's mean loss; where it is not finite, saves the batch and raises.
 
@@ -76,9 +83,13 @@ def check_finite(
         step: its number, 1 for the first.
         batch: the host batch it saw.
         directory: where the dump goes.
+        record_ids: names the photos of the batch.
+
+    Returns:
+        The mean loss.
 
     Raises:
-        NonFiniteLossError: names the step, the records by index, and the dump.
+        NonFiniteLossError: names the step, the photos by id, and the dump.
     """
     total, weight = (float(x) for x in jax.device_get(sums["loss"]))
     if math.isfinite(total):
@@ -87,8 +98,8 @@ def check_finite(
     arrays: dict[str, Any] = dict(batch)
     np.savez(dump, **arrays)
     raise NonFiniteLossError(
-        f"step {step}: loss is {total}; the batch is saved in {dump}; records of this process by index in "
-        f"the split: {batch['index'].tolist()}; lower config.optimizer.learning_rate, or set "
+        f"step {step}: loss is {total}; the batch is saved in {dump}; its photos (of this process): "
+        f"{', '.join(record_ids(batch['index']))}; lower config.optimizer.learning_rate, or set "
         f"config.optimizer.clip_norm"
     )
 
@@ -129,6 +140,7 @@ def train(
     writer: MetricWriter | None,
     learning_rate: Callable[[int], Any],
     directory: Path,
+    record_ids: RecordIds,
     report: Report,
 ) -> tuple[TrainState, Progress]:
     """Trains from `progress` to the end.
@@ -149,6 +161,7 @@ def train(
         writer: metrics out; None on other processes than 0.
         learning_rate: step -> rate, for the log.
         directory: workdir, for the dump of a non-finite loss.
+        record_ids: names photos in the message of a non-finite loss.
         report: progress bar.
 
     Returns:
@@ -158,12 +171,13 @@ def train(
         NonFiniteLossError: at the first step whose loss is not finite; nothing of it is saved.
     """
     previous: tuple[MetricSums, int, dict[str, np.ndarray]] | None = None
+    logged_step, logged_time = progress.step, time.perf_counter()
     while not finished(progress, config):
         batch = next(batches)
         state, sums = step(state, put(batch))
         if previous is not None:
             # One step late: the device already works on the next step while the host looks at this one.
-            report(previous[1], check_finite(*previous, directory))
+            report(previous[1], check_finite(*previous, directory, record_ids))
         progress = replace(
             progress, step=progress.step + 1, next_index=batches.get_state()["next_index"]
         )
@@ -172,11 +186,15 @@ def train(
         if progress.step % config.log_every == 0 or is_last:
             scalars = {f"train/{name}": value for name, value in means(sums).items()}
             scalars["train/learning_rate"] = float(learning_rate(progress.step - 1))
+            now = time.perf_counter()
+            photos = len(batch["index"]) * jax.process_count() * (progress.step - logged_step)
+            scalars["train/photos_per_second"] = photos / (now - logged_time)
+            logged_step, logged_time = progress.step, now
             if writer is not None:
                 writer.write(progress.step, scalars)
         evaluates = progress.step % config.evaluate_every == 0 or is_last
         if evaluates or progress.step % config.checkpoint_every == 0:
-            check_finite(*previous, directory)
+            check_finite(*previous, directory, record_ids)
             metrics: Mapping[str, float] = {}
             if evaluates:
                 metrics = evaluate(state)
@@ -185,5 +203,5 @@ def train(
                     writer.write(progress.step, metrics)
             checkpointer.save(state, progress, dict(metrics))
     if previous is not None:
-        report(previous[1], check_finite(*previous, directory))
+        report(previous[1], check_finite(*previous, directory, record_ids))
     return state, progress

@@ -71,6 +71,7 @@ def run(tmp_path, evaluations, losses=None, progress=None):
         writer=recorder,
         learning_rate=lambda step: 0.1,
         directory=tmp_path,
+        record_ids=lambda index: [f"photo-{i}" for i in index],
         report=lambda step, loss: None,
     )
     return result, recorder
@@ -97,7 +98,7 @@ def test_a_finished_run_does_nothing(tmp_path):
 @pytest.mark.parametrize("bad_step", [3, 4, 10])
 def test_a_loss_that_is_not_finite_stops_with_step_records_and_dump(tmp_path, bad_step):
     with pytest.raises(
-        loop.NonFiniteLossError, match=rf"step {bad_step}: loss is nan.*\[{bad_step}\]"
+        loop.NonFiniteLossError, match=rf"step {bad_step}: loss is nan.*photo-{bad_step};"
     ):
         run(tmp_path, [5.0, 4.0, 3.0, 2.0, 1.0], losses={bad_step: math.nan})
     with np.load(tmp_path / f"nonfinite-step-{bad_step}.npz") as dump:
