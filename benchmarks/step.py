@@ -92,6 +92,17 @@ def synthetic_batch(config: ExperimentConfig, model: assembly.Model, photos: int
     return put_batch(model.mesh, host)
 
 
+def compiled_bytes(compiled: Any) -> int:
+    """Memory of a compiled program on one device: arguments, results and temporaries."""
+    memory = compiled.memory_analysis()
+    return (
+        memory.argument_size_in_bytes
+        + memory.temp_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+    )
+
+
 def time_batch_size(
     config: ExperimentConfig, model: assembly.Model, photos: int, tflops: float
 ) -> list[dict[str, Any]]:
@@ -125,7 +136,6 @@ def time_batch_size(
         step_compiled = compiled
         call = train if name == "training step" else lambda c=compiled: c(params, batch)
         seconds = seconds_per_call(call, SECONDS.value)
-        memory = compiled.memory_analysis()
         rows.append(
             {
                 "what": name,
@@ -134,13 +144,7 @@ def time_batch_size(
                 "images_per_second": photos / seconds,
                 "tflops": flops * photos / seconds / 1e12,
                 "share_of_matmul": flops * photos / seconds / 1e12 / tflops / jax.device_count(),
-                "compiled_gbytes": (
-                    memory.argument_size_in_bytes
-                    + memory.temp_size_in_bytes
-                    + memory.output_size_in_bytes
-                    - memory.alias_size_in_bytes
-                )
-                / 1e9,
+                "compiled_gbytes": compiled_bytes(compiled) / 1e9,
                 "compile_seconds": compile_seconds,
             }
         )

@@ -16,157 +16,144 @@ Variants: `tiny` (seconds, for tests), `demo` (minutes on two cores, the generat
 photos). Fields marked "ours" are not published.
 """
 
-import ml_collections
+from typing import Any
+
 from ml_collections import ConfigDict, FieldReference
 
 VARIANTS = ("paper", "tiny", "demo", "folder")
 
 
-def paper() -> ConfigDict:
-    """The published run."""
-    image_size = FieldReference(336)
-    config = ConfigDict()
-    config.name = "GeoSURGE"
-    config.seed = 0
+def paper(side: int = 336) -> dict[str, Any]:
+    """The published run, on photos of `side` pixels."""
+    # One value in two places: an override of either moves both.
+    image_size = FieldReference(side)
+    config: dict[str, Any] = {}
+    config["name"] = "GeoSURGE"
+    config["seed"] = 0
 
-    config.data = ConfigDict(
-        dict(
-            dataset="prepared",
-            directory="datasets",
-            source="datasets/mp16/1.0.0",
-            photos=0,
-            size=0,
-            seed=0,
-            max_bad_fraction=0.01,
-            threads=16,
-            prefetch=16,
-        )
+    config["data"] = dict(
+        dataset="prepared",
+        directory="datasets",
+        source="datasets/mp16/1.0.0",
+        photos=0,
+        size=0,
+        seed=0,
+        max_bad_fraction=0.01,
+        threads=16,
+        prefetch=16,
     )
-    config.geocells = ConfigDict(
-        dict(
-            max_images=(25000, 10000, 5000, 2000, 1000, 750, 500),  # both ends published
-            min_images=50,  # ours: the habit of the family
-            relative_to=0,
-            min_level=2,
-            max_level=30,
-            drop="below",
-        )
+    config["geocells"] = dict(
+        max_images=(25000, 10000, 5000, 2000, 1000, 750, 500),  # both ends published
+        min_images=50,  # ours: the habit of the family
+        relative_to=0,
+        min_level=2,
+        max_level=30,
+        drop="below",
     )
-    config.system_name = "geosurge"
-    config.system = ConfigDict(
-        dict(
-            visual=dict(
-                size="L",
-                patch=14,
-                image_size=image_size,
-                pre_norm=True,
-                activation="quick_gelu",
-                norm_epsilon=1e-5,
-                pixel_statistics="clip",
-                trained_blocks=4,  # ours: published is "the last few"
-                scan=True,
-                remat=True,
-                dropout=0.0,
-            ),
-            fusion=dict(
-                kind="latent",
-                blocks=3,
-                latents=64,  # ours
-                rank=256,  # ours
-                heads=16,  # ours
-                mlp_ratio=4,  # ours
-                semantic_subgrid=1,  # ours
-                dropout=0.0,  # ours
-            ),
-            embedding_width=768,
-            semantic_classes=150,
-            initial_temperature=0.07,
-            negatives="level",  # ours
-            targets="embedding",
-            missing_ancestor="mean",  # ours
-            compute_dtype="bfloat16",
-        )
-    )
-    config.augmentation = ConfigDict(  # ours throughout
-        dict(
+    config["system_name"] = "geosurge"
+    config["system"] = dict(
+        visual=dict(
+            size="L",
+            patch=14,
             image_size=image_size,
-            crop_scale=(0.66, 1.0),
-            crop_ratio=(0.75, 4 / 3),
-            flip=False,
-            brightness=0.2,
-            contrast=0.2,
-            saturation=0.2,
-            hue=0.05,
-            grayscale=0.0,
-        )
+            pre_norm=True,
+            activation="quick_gelu",
+            norm_epsilon=1e-5,
+            pixel_statistics="clip",
+            trained_blocks=4,  # ours: published is "the last few"
+            scan=True,
+            remat=True,
+            dropout=0.0,
+        ),
+        fusion=dict(
+            kind="latent",
+            blocks=3,
+            latents=64,  # ours
+            rank=256,  # ours
+            heads=16,  # ours
+            mlp_ratio=4,  # ours
+            semantic_subgrid=1,  # ours
+            dropout=0.0,  # ours
+        ),
+        embedding_width=768,
+        semantic_classes=150,
+        initial_temperature=0.07,
+        negatives="level",  # ours
+        targets="embedding",
+        missing_ancestor="mean",  # ours
+        compute_dtype="bfloat16",
     )
-    config.optimizer = ConfigDict(
-        dict(
-            learning_rate=1e-4,
-            schedule="halving",
-            warmup_steps=0,
-            weight_decay=1e-4,
-            clip_norm=1.0,  # ours
-            b1=0.9,
-            b2=0.999,
-        )
+    config["augmentation"] = dict(  # ours throughout
+        image_size=image_size,
+        crop_scale=(0.66, 1.0),
+        crop_ratio=(0.75, 4 / 3),
+        flip=False,
+        brightness=0.2,
+        contrast=0.2,
+        saturation=0.2,
+        hue=0.05,
+        grayscale=0.0,
     )
-    config.training = ConfigDict(
-        dict(
-            batch_size=1024,
-            epochs=30.0,  # an upper bound: patience ends the run
-            steps=0,
-            accumulation=1,
-            average_decay=0.0,
-            log_every=50,
-            evaluate_every=0,
-            checkpoint_every=1000,
-            keep=2,
-            watched="validation/loss",
-            minimize=True,
-            patience=4,
-        )
+    config["optimizer"] = dict(
+        learning_rate=1e-4,
+        schedule="halving",
+        warmup_steps=0,
+        weight_decay=1e-4,
+        clip_norm=1.0,  # ours
+        b1=0.9,
+        b2=0.999,
     )
-    config.mesh = ConfigDict(dict(data=-1, model=1))
-    config.evaluation = ConfigDict(
-        dict(
-            datasets=("test",),
-            checkpoint="best",
-            batch_size=256,
-            crops=10,
-            resize_ratio=1.0,  # ours
-            protocol="sphere_6371",
-            comparison="<=",
-            bootstrap_samples=1000,
-            top_k=5,
-            maps="",
-        )
+    config["training"] = dict(
+        batch_size=1024,
+        epochs=30.0,  # an upper bound: patience ends the run
+        steps=0,
+        accumulation=1,
+        average_decay=0.0,
+        log_every=50,
+        evaluate_every=0,
+        checkpoint_every=1000,
+        keep=2,
+        watched="validation/loss",
+        minimize=True,
+        patience=4,
+    )
+    config["mesh"] = dict(data=-1, model=1)
+    config["evaluation"] = dict(
+        datasets=("test",),
+        checkpoint="best",
+        batch_size=256,
+        crops=10,
+        resize_ratio=1.0,  # ours
+        protocol="sphere_6371",
+        comparison="<=",
+        bootstrap_samples=1000,
+        top_k=5,
+        maps="",
     )
     return config
 
 
-def demo() -> ConfigDict:
+def demo(side: int = 96) -> dict[str, Any]:
     """Minutes on two CPU cores: a small tower on the generated Earth."""
-    config = paper()
-    config.name = "GeoSURGE demo on the generated Earth"
-    config.data.update(
+    config = paper(side)
+    config["name"] = "GeoSURGE demo on the generated Earth"
+    config["data"].update(
         dict(dataset="planet", source="", photos=6000, size=96, threads=2, prefetch=4)
     )
-    config.geocells.update(dict(max_images=(1200, 600, 300, 150, 80, 40, 20), min_images=5))
-    config.system.visual.update(
+    config["geocells"].update(dict(max_images=(1200, 600, 300, 150, 80, 40, 20), min_images=5))
+    config["system"]["visual"].update(
         dict(
             size="nano",
             patch=16,
-            image_size=96,
             trained_blocks=-1,
             scan=False,
             remat=False,
             pixel_statistics="half",
         )
     )
-    config.system.fusion.update(dict(latents=16, heads=4, mlp_ratio=2, rank=32))
-    config.system.update(dict(embedding_width=128, compute_dtype="float32"))
-    config.augmentation.update(
+    config["system"]["fusion"].update(dict(latents=16, heads=4, mlp_ratio=2, rank=32))
+    config["system"].update(dict(embedding_width=128, compute_dtype="float32"))
+    config["augmentation"].update(
         dict(
             crop_scale=(0.8, 1.0),
             crop_ratio=(0.9, 1.1),
@@ -176,10 +163,10 @@ def demo() -> ConfigDict:
             hue=0.0,
         )
     )
-    config.optimizer.update(
+    config["optimizer"].update(
         dict(learning_rate=2e-3, schedule="cosine", warmup_steps=100, weight_decay=0.05)
     )
-    config.training.update(
+    config["training"].update(
         dict(
             batch_size=64,
             epochs=10.0,
@@ -188,38 +175,38 @@ def demo() -> ConfigDict:
             patience=0,
         )
     )
-    config.evaluation.update(dict(batch_size=64, crops=1))
+    config["evaluation"].update(dict(batch_size=64, crops=1))
     return config
 
 
-def tiny() -> ConfigDict:
+def tiny() -> dict[str, Any]:
     """Seconds: every part of the system, nothing learned."""
-    config = demo()
-    config.name = "GeoSURGE tiny"
-    config.data.update(dict(photos=200, size=32))
-    config.geocells.update(dict(max_images=(60, 30, 15), min_images=2))
-    config.system.visual.update(dict(size="mu", patch=8, image_size=32))
-    config.system.fusion.update(dict(blocks=1, latents=4, heads=2, rank=8, dropout=0.1))
-    config.system.embedding_width = 16
-    config.training.update(
+    config = demo(32)
+    config["name"] = "GeoSURGE tiny"
+    config["data"].update(dict(photos=200, size=32))
+    config["geocells"].update(dict(max_images=(60, 30, 15), min_images=2))
+    config["system"]["visual"].update(dict(size="mu", patch=8))
+    config["system"]["fusion"].update(dict(blocks=1, latents=4, heads=2, rank=8, dropout=0.1))
+    config["system"]["embedding_width"] = 16
+    config["training"].update(
         dict(batch_size=16, epochs=0.0, steps=8, log_every=2, evaluate_every=4, checkpoint_every=2)
     )
-    config.optimizer.warmup_steps = 2
-    config.evaluation.update(dict(batch_size=16, bootstrap_samples=100))
+    config["optimizer"]["warmup_steps"] = 2
+    config["evaluation"].update(dict(batch_size=16, bootstrap_samples=100))
     return config
 
 
-def folder() -> ConfigDict:
+def folder() -> dict[str, Any]:
     """Your own photos: set config.data.source to their folder."""
     config = demo()
-    config.name = "GeoSURGE on a folder of photos"
-    config.data.update(dict(dataset="folder", source="", photos=0, size=0))
-    config.geocells.update(
+    config["name"] = "GeoSURGE on a folder of photos"
+    config["data"].update(dict(dataset="folder", source="", photos=0, size=0))
+    config["geocells"].update(
         dict(max_images=(250, 100, 50, 20, 10, 7, 5), min_images=1, relative_to=1000)
     )
-    config.training.update(dict(batch_size=16, epochs=20.0, log_every=5, checkpoint_every=25))
-    config.optimizer.warmup_steps = 10
-    config.evaluation.batch_size = 16
+    config["training"].update(dict(batch_size=16, epochs=20.0, log_every=5, checkpoint_every=25))
+    config["optimizer"]["warmup_steps"] = 10
+    config["evaluation"]["batch_size"] = 16
     return config
 
 
@@ -232,5 +219,4 @@ def get_config(variant: str = "paper") -> ConfigDict:
     makers = dict(zip(VARIANTS, (paper, tiny, demo, folder), strict=True))
     if variant not in makers:
         raise ValueError(f"configs/geosurge.py:{variant}: expected one of {VARIANTS}")
-    config = makers[variant]()
-    return ml_collections.ConfigDict(config).lock()
+    return ConfigDict(makers[variant]()).lock()

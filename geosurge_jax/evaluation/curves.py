@@ -15,6 +15,7 @@ INK, FAINT, PAPER = "#1f2933", "#c9d1d9", "#ffffff"
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1f2933")
 
 _STYLES = ("-", "--", ":")
+_LEGEND_INSIDE = 3  # more curves than this leave no free corner: their legend goes beside the panel
 _SMOOTHED_FROM = 100  # points from which on a curve is drawn with its running mean
 
 
@@ -106,7 +107,7 @@ def _draw_panel(axes: Axes, quantity: str, shown: Sequence[tuple[_Title, Curve]]
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     legend = {"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 2.8}
-    if len(shown) > len(_COLORS):
+    if len(shown) > _LEGEND_INSIDE:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **legend)
     else:
         axes.legend(**legend)

@@ -41,7 +41,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     origin = typing.get_origin(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key}={value!r}: expected a mapping")
         return from_mapping(hint, value, key)
@@ -63,6 +63,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    assert isinstance(hint, type), f"{key}: no rule for fields of type {hint}"
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{key}={value!r}: expected {hint.__name__}, got {type(value).__name__}")
     return value
