@@ -140,7 +140,9 @@ def demo(side: int = 96) -> dict[str, Any]:
     config["data"].update(
         dict(dataset="planet", source="", photos=6000, size=96, threads=2, prefetch=4)
     )
-    config["geocells"].update(dict(max_images=(1200, 600, 300, 150, 80, 40, 20), min_images=5))
+    config["geocells"].update(
+        dict(max_images=(1200, 600, 300, 150, 80, 40, 20), min_images=5, min_level=1)
+    )
     config["system"]["visual"].update(
         dict(
             size="nano",
