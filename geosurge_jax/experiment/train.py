@@ -1,6 +1,7 @@
 """`--mode=train`: dataset, geocells, training with evaluation, and the report."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.workdir import Workdir, claim
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
-from geosurge_jax.input.pipeline import train_batches
+from geosurge_jax.input.pipeline import TrainBatches, train_batches
 from geosurge_jax.training import loop
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.parameters import parameter_table
@@ -87,14 +88,56 @@ def train(
         model.system, parameter_table(plan.abstract.trained, plan.abstract.frozen)
     )
     root_key = jax.random.key(config.seed)
-    checkpointer = Checkpointer(
+    training_step = make_train_step(
+        model.system,
+        optimizer,
+        plan,
+        root_key,
+        accumulation=config.training.accumulation,
+        average_decay=config.training.average_decay,
+    )
+    with ExitStack() as opened:
+        checkpointer = opened.enter_context(closing(open_checkpointer(config, workdir)))
+        state, progress = restore_or_create(checkpointer, plan, root_key)
+        batches = opened.enter_context(closing(open_batches(config, model, split)))
+        batches.set_state({"next_index": progress.next_index})
+        writer = None
+        if jax.process_index() == 0:
+            writer = opened.enter_context(closing(MetricWriter(workdir.root, progress.step)))
+        report = opened.enter_context(
+            terminal.training_progress(
+                lengths.total_steps, progress.step, config.training.batch_size
+            )
+        )
+        training = loop.Training(
+            config=lengths,
+            step=training_step,
+            batches=batches,
+            put=model.evaluator.put,
+            evaluate=lambda state: validate(config, model, validation, state),
+            checkpointer=checkpointer,
+            writer=writer,
+            learning_rate=schedule,
+            directory=workdir.root,
+            record_ids=lambda index: [split.records[int(i)]["id"] for i in index],
+            report=report,
+        )
+        loop.train(training, state, progress)
+
+
+def open_checkpointer(config: ExperimentConfig, workdir: Workdir) -> Checkpointer:
+    """Opens the workdir's checkpoints for writing."""
+    return Checkpointer(
         workdir.checkpoints,
         keep=config.training.keep,
         watched=config.training.watched,
         minimize=config.training.minimize,
     )
-    state, progress = restore_or_create(checkpointer, plan, root_key)
-    batches = train_batches(
+
+
+def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) -> TrainBatches:
+    """Starts the training batches of this process, at the first one."""
+    return train_batches(
         split,
         batch_size=config.training.batch_size,
         augmentation=config.augmentation,
@@ -106,52 +149,22 @@ def train(
         threads=config.data.threads,
         prefetch=config.data.prefetch,
     )
-    batches.set_state({"next_index": progress.next_index})
-    writer = MetricWriter(workdir.root, progress.step) if jax.process_index() == 0 else None
 
-    def validate(state: TrainState) -> dict[str, float]:
-        photos, means = model.evaluator.run(
-            state.evaluation_params(),
-            assembly.scoring_batches(config, model, validation, crops=1),
-            validation.latlng,
-        )
-        summary = summarize(
-            photos,
-            protocol=config.evaluation.protocol,
-            comparison=config.evaluation.comparison,
-            bootstrap_samples=0,
-        )
-        values = {**means, **dict(summary.items())}
-        return {f"validation/{name}": value for name, value in values.items()}
 
-    try:
-        with terminal.training_progress(
-            lengths.total_steps, progress.step, config.training.batch_size
-        ) as report:
-            loop.train(
-                state,
-                progress,
-                config=lengths,
-                step=make_train_step(
-                    model.system,
-                    optimizer,
-                    plan,
-                    root_key,
-                    accumulation=config.training.accumulation,
-                    average_decay=config.training.average_decay,
-                ),
-                batches=batches,
-                put=model.evaluator.put,
-                evaluate=validate,
-                checkpointer=checkpointer,
-                writer=writer,
-                learning_rate=schedule,
-                directory=workdir.root,
-                record_ids=lambda index: [split.records[int(i)]["id"] for i in index],
-                report=report,
-            )
-    finally:
-        batches.close()
-        checkpointer.close()
-        if writer is not None:
-            writer.close()
+def validate(
+    config: ExperimentConfig, model: assembly.Model, split: Split, state: TrainState
+) -> dict[str, float]:
+    """Scores the state on the validation split; names begin with `validation/`."""
+    photos, means = model.evaluator.run(
+        state.evaluation_params(),
+        assembly.scoring_batches(config, model, split, crops=1),
+        split.latlng,
+    )
+    summary = summarize(
+        photos,
+        protocol=config.evaluation.protocol,
+        comparison=config.evaluation.comparison,
+        bootstrap_samples=0,
+    )
+    values = {**means, **dict(summary.items())}
+    return {f"validation/{name}": value for name, value in values.items()}

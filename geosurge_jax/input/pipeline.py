@@ -26,6 +26,9 @@ from geosurge_jax.input.examples import (
 from geosurge_jax.input.geometry import random_resized_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
 
+TrainBatches = grain.DatasetIterator
+"""Host batches without end, with `get_state()`, `set_state()` and `close()`."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -90,7 +93,7 @@ def train_batches(
     process_count: int = 1,
     threads: int = 4,
     prefetch: int = 4,
-) -> grain.DatasetIterator:
+) -> TrainBatches:
     """Infinite training batches of this process, reshuffled and augmented anew each epoch.
 
     Args:

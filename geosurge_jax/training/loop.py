@@ -69,19 +69,26 @@ def means(sums: MetricSums) -> dict[str, float]:
     return {name: float(s) / float(w) for name, (s, w) in fetched.items() if w > 0}
 
 
-def check_finite(
-    sums: MetricSums,
-    step: int,
-    batch: Mapping[str, np.ndarray],
-    directory: Path,
-    record_ids: RecordIds,
-) -> float:
+@dataclass(frozen=True)
+class DoneStep:
+    """A step that was dispatched.
+
+    Attributes:
+        step: its number, 1 for the first.
+        sums: its metrics, perhaps still being computed.
+        batch: the host batch it saw.
+    """
+
+    step: int
+    sums: MetricSums
+    batch: Mapping[str, np.ndarray]
+
+
+def check_finite(done: DoneStep, directory: Path, record_ids: RecordIds) -> float:
     """Fetches a step's mean loss; where it is not finite, saves the batch and raises.
 
     Args:
-        sums: metrics of the step.
-        step: its number, 1 for the first.
-        batch: the host batch it saw.
+        done: the step.
         directory: where the dump goes.
         record_ids: names the photos of the batch.
 
@@ -91,15 +98,15 @@ def check_finite(
     Raises:
         NonFiniteLossError: names the step, the photos by id, and the dump.
     """
-    total, weight = (float(x) for x in jax.device_get(sums["loss"]))
+    total, weight = (float(x) for x in jax.device_get(done.sums["loss"]))
     if math.isfinite(total):
         return total / max(weight, 1.0)
-    dump = directory / f"nonfinite-step-{step}.npz"
-    arrays: dict[str, Any] = dict(batch)
+    dump = directory / f"nonfinite-step-{done.step}.npz"
+    arrays: dict[str, Any] = dict(done.batch)
     np.savez(dump, **arrays)
     raise NonFiniteLossError(
-        f"step {step}: loss is {total}; the batch is saved in {dump}; its photos (of this process): "
-        f"{', '.join(record_ids(batch['index']))}; lower config.optimizer.learning_rate, or set "
+        f"step {done.step}: loss is {total}; the batch is saved in {dump}; its photos (of this process): "
+        f"{', '.join(record_ids(done.batch['index']))}; lower config.optimizer.learning_rate, or set "
         f"config.optimizer.clip_norm"
     )
 
@@ -127,34 +134,14 @@ def finished(progress: Progress, config: LoopConfig) -> bool:
     return progress.step >= config.total_steps or out_of_patience
 
 
-def train(
-    state: TrainState,
-    progress: Progress,
-    *,
-    config: LoopConfig,
-    step: TrainStep,
-    batches: Batches,
-    put: Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]],
-    evaluate: Evaluate,
-    checkpointer: Checkpointer,
-    writer: MetricWriter | None,
-    learning_rate: Callable[[int], Any],
-    directory: Path,
-    record_ids: RecordIds,
-    report: Report,
-) -> tuple[TrainState, Progress]:
-    """Trains from `progress` to the end.
+@dataclass(frozen=True)
+class Training:
+    """Everything the loop works with; none of it changes but the iterator, the disk and the terminal.
 
-    Everything that decides what the next step sees (state, data position, watched metric) is in the
-    checkpoint, and noise depends on seed and step alone, so a run killed at any instant and started again
-    ends in the same bits as an undisturbed one.
-
-    Args:
-        state: the state after `progress.step` steps; donated.
-        progress: where the run stands.
+    Attributes:
         config: lengths and intervals.
         step: the jitted step.
-        batches: positioned at `progress.next_index`.
+        batches: endless host batches; positioned by the caller.
         put: host batch -> device batch.
         evaluate: state -> metrics by name.
         checkpointer: saves.
@@ -163,6 +150,41 @@ def train(
         directory: workdir, for the dump of a non-finite loss.
         record_ids: names photos in the message of a non-finite loss.
         report: progress bar.
+    """
+
+    config: LoopConfig
+    step: TrainStep
+    batches: Batches
+    put: Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
+    evaluate: Evaluate
+    checkpointer: Checkpointer
+    writer: MetricWriter | None
+    learning_rate: Callable[[int], Any]
+    directory: Path
+    record_ids: RecordIds
+    report: Report
+
+    def check(self, done: DoneStep) -> float:
+        """Mean loss of a step; see `check_finite`."""
+        return check_finite(done, self.directory, self.record_ids)
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes metrics where this process is the one that does."""
+        if self.writer is not None:
+            self.writer.write(step, scalars)
+
+
+def train(training: Training, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
+    """Trains from `progress` to the end.
+
+    Everything that decides what the next step sees (state, data position, watched metric) is in the
+    checkpoint, and noise depends on seed and step alone, so a run killed at any instant and started again
+    ends in the same bits as an undisturbed one.
+
+    Args:
+        training: what to work with; its batches stand at `progress.next_index`.
+        state: the state after `progress.step` steps; donated.
+        progress: where the run stands.
 
     Returns:
         Final state and progress.
@@ -170,38 +192,50 @@ def train(
     Raises:
         NonFiniteLossError: at the first step whose loss is not finite; nothing of it is saved.
     """
-    previous: tuple[MetricSums, int, dict[str, np.ndarray]] | None = None
-    logged_step, logged_time = progress.step, time.perf_counter()
+    config, previous = training.config, None
+    logged = (progress.step, time.perf_counter())
     while not finished(progress, config):
-        batch = next(batches)
-        state, sums = step(state, put(batch))
+        batch = next(training.batches)
+        state, sums = training.step(state, training.put(batch))
         if previous is not None:
             # One step late: the device already works on the next step while the host looks at this one.
-            report(previous[1], check_finite(*previous, directory, record_ids))
-        progress = replace(
-            progress, step=progress.step + 1, next_index=batches.get_state()["next_index"]
-        )
-        previous = (sums, progress.step, batch)
+            training.report(previous.step, training.check(previous))
+        position = training.batches.get_state()["next_index"]
+        progress = replace(progress, step=progress.step + 1, next_index=position)
+        previous = DoneStep(progress.step, sums, batch)
         is_last = progress.step == config.total_steps
         if progress.step % config.log_every == 0 or is_last:
-            scalars = {f"train/{name}": value for name, value in means(sums).items()}
-            scalars["train/learning_rate"] = float(learning_rate(progress.step - 1))
-            now = time.perf_counter()
-            photos = len(batch["index"]) * jax.process_count() * (progress.step - logged_step)
-            scalars["train/photos_per_second"] = photos / (now - logged_time)
-            logged_step, logged_time = progress.step, now
-            if writer is not None:
-                writer.write(progress.step, scalars)
+            logged = write_training_metrics(training, previous, logged)
         evaluates = progress.step % config.evaluate_every == 0 or is_last
         if evaluates or progress.step % config.checkpoint_every == 0:
-            check_finite(*previous, directory, record_ids)
-            metrics: Mapping[str, float] = {}
+            training.check(previous)
+            metrics = training.evaluate(state) if evaluates else {}
             if evaluates:
-                metrics = evaluate(state)
                 progress = watch(progress, metrics, config)
-                if writer is not None:
-                    writer.write(progress.step, metrics)
-            checkpointer.save(state, progress, dict(metrics))
+                training.write(progress.step, metrics)
+            training.checkpointer.save(state, progress, dict(metrics))
     if previous is not None:
-        report(previous[1], check_finite(*previous, directory, record_ids))
+        training.report(previous.step, training.check(previous))
     return state, progress
+
+
+def write_training_metrics(
+    training: Training, done: DoneStep, logged: tuple[int, float]
+) -> tuple[int, float]:
+    """Fetches and writes the metrics of a step, with the rate since the last written one.
+
+    Args:
+        training: gives writer and learning rate.
+        done: the step.
+        logged: step and time, in seconds, of the last written metrics.
+
+    Returns:
+        Step and time of these.
+    """
+    now = time.perf_counter()
+    photos = len(done.batch["index"]) * jax.process_count() * (done.step - logged[0])
+    scalars = {f"train/{name}": value for name, value in means(done.sums).items()}
+    scalars["train/learning_rate"] = float(training.learning_rate(done.step - 1))
+    scalars["train/photos_per_second"] = photos / (now - logged[1])
+    training.write(done.step, scalars)
+    return done.step, now

@@ -31,7 +31,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     message = str(refused.value)
     assert "belongs to another config (train in another --workdir)" in message
     assert "config.training.steps: 8 -> 9" in message
-    assert "config.optimizer.learning_rate: 0.001 -> 0.5" in message
+    assert "config.optimizer.learning_rate: 0.002 -> 0.5" in message
     assert "config.seed" not in message
 
 

@@ -59,9 +59,7 @@ def run(tmp_path, evaluations, losses=None, progress=None):
 
     batches = CountingBatches()
     batches.set_state({"next_index": progress.next_index})
-    result = loop.train(
-        jnp.asarray(float(progress.step)),
-        progress,
+    training = loop.Training(
         config=CONFIG,
         step=step,
         batches=batches,
@@ -74,6 +72,7 @@ def run(tmp_path, evaluations, losses=None, progress=None):
         record_ids=lambda index: [f"photo-{i}" for i in index],
         report=lambda step, loss: None,
     )
+    result = loop.train(training, jnp.asarray(float(progress.step)), progress)
     return result, recorder
 
 
