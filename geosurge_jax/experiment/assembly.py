@@ -16,7 +16,7 @@ from geosurge_jax.experiment.workdir import Workdir
 from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy, save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split, open_dataset
-from geosurge_jax.input.evaluation import EvaluationBatches, evaluation_batches
+from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.mesh import make_mesh, put_batch
@@ -115,21 +115,28 @@ def plan_training(
     return optimizer, schedule, plan
 
 
+def views(config: ExperimentConfig, crops: int) -> Views:
+    """How evaluation and prediction look at photos."""
+    return Views(
+        batch_size=config.evaluation.batch_size,
+        image_size=config.augmentation.image_size,
+        crops=crops,
+        resize_ratio=config.evaluation.resize_ratio,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+    )
+
+
 def scoring_batches(
     config: ExperimentConfig, model: Model, split: Split, crops: int
 ) -> EvaluationBatches:
     """Batches over every photo of a split once."""
     return evaluation_batches(
         split,
-        batch_size=config.evaluation.batch_size,
-        image_size=config.augmentation.image_size,
-        crops=crops,
-        resize_ratio=config.evaluation.resize_ratio,
+        views(config, crops),
         targets=model.system.targets,
         bad_records=BadRecords(split.name, len(split), config.data.max_bad_fraction),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        threads=config.data.threads,
     )
 
 

@@ -64,16 +64,11 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     maps = find_maps(config, photos)
     workdir = open_trained(root, raw)
     model = assembly.make_model(config, load_hierarchy(workdir.geocells))
-    unreadable = BadRecords("photos", len(photos), max_fraction=1.0)
     batches = file_batches(
         photos,
+        assembly.views(config, config.evaluation.crops),
         segmentation_paths=maps,
-        batch_size=config.evaluation.batch_size,
-        image_size=config.augmentation.image_size,
-        crops=config.evaluation.crops,
-        resize_ratio=config.evaluation.resize_ratio,
-        bad_records=unreadable,
-        threads=config.data.threads,
+        bad_records=BadRecords("photos", len(photos), max_fraction=1.0),
     )
     with jax.set_mesh(model.mesh):
         params, step = restore_params(config, workdir, model)

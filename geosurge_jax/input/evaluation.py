@@ -24,6 +24,29 @@ from geosurge_jax.input.pipeline import process_share
 
 
 @dataclass(frozen=True)
+class Views:
+    """How an evaluation looks at photos, and which part of them a process takes.
+
+    Attributes:
+        batch_size: Global: a process makes `batch_size / process_count` of each batch.
+        image_size: Side of a crop in pixels.
+        crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
+        resize_ratio: Short side / side of a crop after resizing; 1 keeps the whole short side.
+        process_index: Of this process.
+        process_count: How many share the global batch.
+        threads: Threads that read and decode.
+    """
+
+    batch_size: int
+    image_size: int
+    crops: int
+    resize_ratio: float
+    process_index: int = 0
+    process_count: int = 1
+    threads: int = 4
+
+
+@dataclass(frozen=True)
 class EvaluationBatches:
     """A finite run over examples; every `iter()` starts anew, `len()` is the number of batches.
 
@@ -53,31 +76,15 @@ class EvaluationBatches:
 
 
 def evaluation_batches(
-    split: Split,
-    *,
-    batch_size: int,
-    image_size: int,
-    crops: int,
-    resize_ratio: float,
-    targets: Targets | None,
-    bad_records: BadRecords,
-    process_index: int = 0,
-    process_count: int = 1,
-    threads: int = 4,
+    split: Split, views: Views, *, targets: Targets | None, bad_records: BadRecords
 ) -> EvaluationBatches:
     """Batches of every record of a split once, in record order.
 
     Args:
         split: The records.
-        batch_size: Global: this process makes `batch_size / process_count` of each batch.
-        image_size: Side of a crop in pixels.
-        crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
-        resize_ratio: Short side / side of a crop after resizing; 1 keeps the whole short side.
+        views: How photos are looked at and shared among processes.
         targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
         bad_records: Where unreadable records are reported.
-        process_index: Of this process.
-        process_count: How many share the global batch.
-        threads: Threads that read and decode.
 
     Raises:
         ValueError: The batch does not divide among the processes, or crops or ratio are unknown.
@@ -86,36 +93,24 @@ def evaluation_batches(
     return batches_of(
         len(split),
         lambda index: read_record(split, index, bad_records),
-        batch_size=batch_size,
-        image_size=image_size,
-        crops=crops,
-        resize_ratio=resize_ratio,
-        targets=targets,
-        bad_records=bad_records,
-        process_index=process_index,
-        process_count=process_count,
-        threads=threads,
+        views,
+        targets,
+        bad_records,
     )
 
 
 def batches_of(
     count: int,
     read: Callable[[int], DecodedRecord | None],
-    *,
-    batch_size: int,
-    image_size: int,
-    crops: int,
-    resize_ratio: float,
+    views: Views,
     targets: Targets | None,
     bad_records: BadRecords,
-    process_index: int,
-    process_count: int,
-    threads: int,
 ) -> EvaluationBatches:
     """Batches of `count` photos that `read` gives by position; see `evaluation_batches`."""
-    share = process_share(batch_size, process_index, process_count)
-    evaluation_crops(1, 1, crops, resize_ratio)  # refuses a protocol before any work is done
-    shape = (crops, image_size, image_size)
+    share = process_share(views.batch_size, views.process_index, views.process_count)
+    size, crops, ratio = views.image_size, views.crops, views.resize_ratio
+    evaluation_crops(1, 1, crops, ratio)  # refuses a protocol before any work is done
+    shape = (crops, size, size)
 
     def crop(position: int) -> Example:
         index = int(position)
@@ -125,13 +120,13 @@ def batches_of(
         if record is None:
             return masked_example(shape, index)
         height, width = record.pixels.shape[:2]
-        boxes = evaluation_crops(height, width, crops, resize_ratio)
-        pairs = [crop_pair(record, box, mirrored, image_size) for box, mirrored in boxes]
+        boxes = evaluation_crops(height, width, crops, ratio)
+        pairs = [crop_pair(record, box, mirrored, size) for box, mirrored in boxes]
         images, class_maps = zip(*pairs, strict=True)
         return example(np.stack(images), np.stack(class_maps), record, index)
 
-    padded = -(-count // batch_size) * batch_size
-    dataset = grain.MapDataset.range(padded).map(crop)[process_index::process_count]
+    padded = -(-count // views.batch_size) * views.batch_size
+    dataset = grain.MapDataset.range(padded).map(crop)[views.process_index :: views.process_count]
     return EvaluationBatches(
-        dataset, share, lambda batch: finish_batch(batch, targets, bad_records), threads
+        dataset, share, lambda batch: finish_batch(batch, targets, bad_records), views.threads
     )

@@ -4,23 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.evaluation import EvaluationBatches, batches_of
-from geosurge_jax.input.examples import Targets, read_file
+from geosurge_jax.input.evaluation import EvaluationBatches, Views, batches_of
+from geosurge_jax.input.examples import read_file
 
 
 def file_batches(
     paths: Sequence[str | Path],
+    views: Views,
     *,
-    batch_size: int,
-    image_size: int,
-    crops: int,
-    resize_ratio: float,
     bad_records: BadRecords,
     segmentation_paths: Sequence[str | Path | None] | None = None,
-    targets: Targets | None = None,
-    process_index: int = 0,
-    process_count: int = 1,
-    threads: int = 4,
 ) -> EvaluationBatches:
     """Batches of photo files in the given order, turned upright by their EXIF orientation.
 
@@ -29,17 +22,10 @@ def file_batches(
 
     Args:
         paths: JPEG, PNG, WebP or another still picture that Pillow reads.
-        batch_size: Global: this process makes `batch_size / process_count` of each batch.
-        image_size: Side of a crop in pixels.
-        crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
-        resize_ratio: Short side / side of a crop after resizing.
+        views: How photos are looked at and shared among processes.
         bad_records: Where unreadable files are reported; total is `len(paths)`.
         segmentation_paths: For each photo its class map (PNG, one 8-bit channel, upright, the
             same field of view), or None.
-        targets: As in `evaluation_batches`.
-        process_index: Of this process.
-        process_count: How many share the global batch.
-        threads: Threads that read and decode.
 
     Raises:
         ValueError: The batch does not divide among the processes, crops or ratio are unknown, or
@@ -55,13 +41,7 @@ def file_batches(
     return batches_of(
         len(photos),
         lambda index: read_file(photos, maps, index, bad_records),
-        batch_size=batch_size,
-        image_size=image_size,
-        crops=crops,
-        resize_ratio=resize_ratio,
-        targets=targets,
-        bad_records=bad_records,
-        process_index=process_index,
-        process_count=process_count,
-        threads=threads,
+        views,
+        None,
+        bad_records,
     )

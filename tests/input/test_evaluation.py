@@ -1,24 +1,21 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
-from geosurge_jax.input.evaluation import evaluation_batches
+from geosurge_jax.input.evaluation import Views, evaluation_batches
 from geosurge_jax.input.files import file_batches
 from geosurge_jax.input.images import decode_image
 
+VIEWS = Views(batch_size=6, image_size=12, crops=1, resize_ratio=1.25, threads=2)
 
-def run(split, **options):
-    options = {
-        "batch_size": 6,
-        "image_size": 12,
-        "crops": 1,
-        "resize_ratio": 1.25,
-        "targets": None,
-        "bad_records": BadRecords(split.name, len(split), 1.0),
-        "threads": 2,
-    } | options
-    return evaluation_batches(split, **options)
+
+def run(split, targets=None, bad_records=None, **changes):
+    bad_records = bad_records or BadRecords(split.name, len(split), 1.0)
+    views = dataclasses.replace(VIEWS, **changes)
+    return evaluation_batches(split, views, targets=targets, bad_records=bad_records)
 
 
 def test_each_photo_once_in_order_and_padding_at_the_end(train_split):
@@ -108,10 +105,7 @@ def test_photo_files(tmp_path):
     bad = BadRecords("files", 4, 1.0)
     batches = file_batches(
         [tmp_path / name for name in names],
-        batch_size=8,
-        image_size=10,
-        crops=1,
-        resize_ratio=1.0,
+        Views(batch_size=8, image_size=10, crops=1, resize_ratio=1.0),
         bad_records=bad,
         segmentation_paths=[None, tmp_path / "map.png", None, None],
     )
@@ -131,10 +125,7 @@ def test_class_maps_for_another_number_of_photos():
     with pytest.raises(ValueError, match="1 segmentation maps, expected 2"):
         file_batches(
             ["a.jpg", "b.jpg"],
-            batch_size=2,
-            image_size=8,
-            crops=1,
-            resize_ratio=1.0,
+            VIEWS,
             bad_records=BadRecords("files", 2, 1.0),
             segmentation_paths=[None],
         )

@@ -5,21 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geosurge_jax.models.vit import PIXEL_STATISTICS, ViT, ViTConfig, patches
+from configs.geosurge import get_config
+from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.models.vit import PIXEL_STATISTICS, ViT, patches
 from geosurge_jax.training.parameters import flatten
 
-CONFIG = ViTConfig(
-    size="mu",
-    patch=8,
-    image_size=32,
-    pre_norm=True,
-    activation="quick_gelu",
-    norm_epsilon=1e-5,
-    pixel_statistics="clip",
-    trained_blocks=1,
-    scan=False,
-    remat=False,
-    dropout=0.0,
+CONFIG = dataclasses.replace(
+    parse(get_config("tiny").to_dict()).system.visual, pixel_statistics="clip", trained_blocks=1
 )
 IMAGE = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
 

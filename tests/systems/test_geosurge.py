@@ -4,44 +4,22 @@ import jax
 import numpy as np
 import pytest
 
+from configs.geosurge import get_config
+from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.geo import build_hierarchy
-from geosurge_jax.models.fusion import FusionConfig
-from geosurge_jax.models.vit import ViTConfig
-from geosurge_jax.systems.geosurge import GeoSurgeConfig, build
+from geosurge_jax.systems.geosurge import build
 from geosurge_jax.training.parameters import flatten
 
-CONFIG = GeoSurgeConfig(
-    visual=ViTConfig(
-        size="mu",
-        patch=8,
-        image_size=16,
-        pre_norm=False,
-        activation="gelu",
-        norm_epsilon=1e-6,
-        pixel_statistics="half",
-        trained_blocks=-1,
-        scan=False,
-        remat=False,
-        dropout=0.0,
-    ),
-    fusion=FusionConfig(
-        kind="latent",
-        blocks=1,
-        latents=4,
-        rank=4,
-        heads=2,
-        mlp_ratio=2,
-        semantic_subgrid=1,
-        dropout=0.2,
-    ),
-    embedding_width=8,
-    semantic_classes=150,
-    initial_temperature=0.07,
-    negatives="level",
-    targets="embedding",
-    missing_ancestor="mean",
-    compute_dtype="float32",
-)
+
+def small_config():
+    config = get_config("tiny")
+    config.system.visual.image_size = 16
+    config.system.fusion.dropout = 0.2
+    config.system.embedding_width = 8
+    return parse(config.to_dict()).system
+
+
+CONFIG = small_config()
 
 
 @pytest.fixture(scope="module")

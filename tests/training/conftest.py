@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from configs.geosurge import get_config
+from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.geo import build_hierarchy
-from geosurge_jax.models.fusion import FusionConfig
-from geosurge_jax.models.vit import ViTConfig
-from geosurge_jax.systems.geosurge import GeoSurgeConfig, build
+from geosurge_jax.systems.geosurge import build
 from geosurge_jax.training.mesh import MeshConfig, make_mesh, put_batch
 from geosurge_jax.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 from geosurge_jax.training.state import plan_state
@@ -25,43 +25,10 @@ def hierarchy():
 
 @pytest.fixture(scope="session")
 def system(hierarchy):
-    visual = ViTConfig(
-        size="mu",
-        patch=8,
-        image_size=16,
-        pre_norm=True,
-        activation="quick_gelu",
-        norm_epsilon=1e-5,
-        pixel_statistics="clip",
-        trained_blocks=1,
-        scan=True,
-        remat=True,
-        dropout=0.1,
-    )
-    fusion = FusionConfig(
-        kind="latent",
-        blocks=1,
-        latents=4,
-        rank=4,
-        heads=2,
-        mlp_ratio=2,
-        semantic_subgrid=1,
-        dropout=0.1,
-    )
-    return build(
-        GeoSurgeConfig(
-            visual=visual,
-            fusion=fusion,
-            embedding_width=8,
-            semantic_classes=150,
-            initial_temperature=0.07,
-            negatives="level",
-            targets="embedding",
-            missing_ancestor="mean",
-            compute_dtype="float32",
-        ),
-        hierarchy,
-    )
+    config = get_config("tiny")
+    config.system.visual.update(image_size=16, trained_blocks=1, scan=True, remat=True, dropout=0.1)
+    config.system.embedding_width = 8
+    return build(parse(config.to_dict()).system, hierarchy)
 
 
 @pytest.fixture(scope="session")
