@@ -52,7 +52,10 @@ class Checkpointer:
             [
                 preservation_policy.LatestN(keep),
                 preservation_policy.BestN(
-                    get_metric_fn=lambda metrics: metrics[watched], n=1, reverse=minimize
+                    get_metric_fn=lambda metrics: metrics[watched],
+                    n=1,
+                    reverse=minimize,
+                    keep_checkpoints_without_metrics=False,
                 ),
             ]
         )

@@ -14,25 +14,26 @@ def checkpointer(directory, keep=2):
 
 @pytest.fixture(scope="module")
 def saved(trainer, tmp_path_factory):
-    """Checkpoints of steps 1 to 4, the best at step 2."""
+    """Checkpoints of steps 1 to 5, the best at step 2, step 3 without an evaluation."""
     directory = tmp_path_factory.mktemp("run") / "checkpoints"
     run, states, progress = trainer((1, 1), averaged=True), {}, Progress()
     state, keeper = run.create(), checkpointer(directory)
-    for step, loss in enumerate((3.0, 1.0, 2.0, 2.5), start=1):
+    for step, loss in enumerate((3.0, 1.0, None, 2.0, 2.5), start=1):
         state, _ = run.run(1, state)
         states[step] = jax.device_get(state)
-        best = progress.best is None or loss < progress.best
+        best = loss is not None and (progress.best is None or loss < progress.best)
         progress = replace(progress, step=step, next_index=step)
         if best:
             progress = replace(progress, best=loss, best_step=step)
-        keeper.save(state, progress, {"validation/loss": loss, "validation/other": 0.0})
+        metrics = {} if loss is None else {"validation/loss": loss, "validation/other": 0.0}
+        keeper.save(state, progress, metrics)
     keeper.close()
     return directory, states
 
 
 def test_newest_and_best_are_kept(saved):
     directory, _ = saved
-    assert sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit()) == [2, 3, 4]
+    assert sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit()) == [2, 4, 5]
 
 
 def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
@@ -41,12 +42,12 @@ def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
         run, keeper = trainer(shape, averaged=True), checkpointer(directory)
         state, progress = keeper.restore(run.plan.abstract)
         keeper.close()
-        chex.assert_trees_all_equal(jax.device_get(state), states[4])
-        assert progress == Progress(step=4, next_index=4, best=1.0, best_step=2)
+        chex.assert_trees_all_equal(jax.device_get(state), states[5])
+        assert progress == Progress(step=5, next_index=5, best=1.0, best_step=2)
         assert state.trained["table"]["level_0"].sharding.mesh.shape["model"] == shape[1]
 
 
-@pytest.mark.parametrize(("which", "step"), [("best", 2), ("latest", 4), ("3", 3)])
+@pytest.mark.parametrize(("which", "step"), [("best", 2), ("latest", 5), ("4", 4)])
 def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trainer, which, step):
     directory, states = saved
     params, found = restore_evaluation_params(
@@ -63,5 +64,5 @@ def test_missing_checkpoints_are_named(saved, trainer, tmp_path):
     abstract = trainer((1, 1), averaged=True).plan.abstract
     with pytest.raises(FileNotFoundError, match="no checkpoint here; train first"):
         restore_evaluation_params(tmp_path / "nowhere", abstract, which="best")
-    with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 3, 4\]"):
+    with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 4, 5\]"):
         restore_evaluation_params(saved[0], abstract, which="9")
