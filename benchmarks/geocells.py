@@ -1,6 +1,6 @@
 """Times geocells: a hierarchy of 4.7 M photo locations and the assignment of 1 M, beside s2sphere.
 
-    python benchmarks/geocells.py [--photos 4700000] [--assign 1000000] [--sample 20000] [--out
+    python -m benchmarks.geocells [--photos 4700000] [--assign 1000000] [--sample 20000] [--out
     FILE.json]
 
 4.7 M is the size of MP-16. The locations are drawn like a photo collection: cities of

@@ -1,7 +1,7 @@
 """Images a second of the training step and the posterior, beside what the device could do.
 
-    python benchmarks/step.py --config=configs/geosurge.py --batch_sizes=32,64,128 --out=step.json
-    python benchmarks/step.py --config=configs/geosurge.py:tiny --batch_sizes=16
+    python -m benchmarks.step --config=configs/geosurge.py --batch_sizes=32,64,128 --out=step.json
+    python -m benchmarks.step --config=configs/geosurge.py:tiny --batch_sizes=16
 
 Measures the ceilings of the backend first (rate of a large matrix product in the config's compute type,
 bandwidth of a large copy), then compiles and times the config's own training step and posterior at each

@@ -12,13 +12,23 @@ import jax.numpy as jnp
 from geosurge_jax.models.sharding import constrain_batch
 
 
-def class_shares(class_map: jax.Array, classes: int, grid: int) -> jax.Array:
+# A class id is cut into a high and a low digit in this base; see `class_shares`.
+DIGIT_BASE = 16
+
+
+def class_shares(
+    class_map: jax.Array, classes: int, grid: int, dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """Share of each class in each cell of a square grid.
+
+    The histogram of a cell is the product of two thin one-hot matrices, of the high and the low digit of
+    the class id: 26 comparisons a pixel instead of 150, and the counting is a matrix product.
 
     Args:
         class_map: uint8 `[B, H, W]`; values of `classes` and above (255) are unknown and count nowhere.
         classes: number of classes.
         grid: cells along one side; divides H and W.
+        dtype: type of the one-hot matrices; zeros and ones are exact in any, and sums are float32.
 
     Returns:
         float32 `[B, grid * grid, classes]`; a cell's shares sum to its known part.
@@ -26,9 +36,16 @@ def class_shares(class_map: jax.Array, classes: int, grid: int) -> jax.Array:
     batch, height, width = class_map.shape
     rows, columns = height // grid, width // grid
     cells = class_map.reshape(batch, grid, rows, grid, columns).transpose(0, 1, 3, 2, 4)
-    cells = cells.reshape(batch, grid * grid, rows * columns)
-    hits = cells[..., None] == jnp.arange(classes, dtype=cells.dtype)[None, None, None]
-    return jnp.sum(hits, axis=2, dtype=jnp.float32) / (rows * columns)
+    cells = cells.reshape(batch, grid * grid, rows * columns).astype(jnp.int32)
+    high_digits = -(-classes // DIGIT_BASE)
+    counts = jnp.einsum(
+        "bcph,bcpl->bchl",
+        jax.nn.one_hot(cells // DIGIT_BASE, high_digits, dtype=dtype),
+        jax.nn.one_hot(cells % DIGIT_BASE, DIGIT_BASE, dtype=dtype),
+        preferred_element_type=jnp.float32,
+    )
+    counts = counts.reshape(batch, grid * grid, high_digits * DIGIT_BASE)
+    return counts[..., :classes] / (rows * columns)
 
 
 class SemanticTokens(nn.Module):
@@ -52,7 +69,7 @@ class SemanticTokens(nn.Module):
     def __call__(self, class_map: jax.Array) -> jax.Array:
         """Maps `class_map uint8 [B, H, W]` to semantic tokens `[B, S, D]`, S = patch_grid ** 2."""
         grid = self.patch_grid * self.subgrid
-        shares = class_shares(class_map, self.classes, grid)
+        shares = class_shares(class_map, self.classes, grid, self.dtype)
         batch = shares.shape[0]
         shares = shares.reshape(
             batch, self.patch_grid, self.subgrid, self.patch_grid, self.subgrid, self.classes
