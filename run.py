@@ -49,7 +49,21 @@ def main(arguments: list[str]) -> None:
             predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
 
 
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line and loads the config; what is wrong with either ends in one line."""
+    try:
+        rest = flags.FLAGS(arguments)
+        if CONFIG.value is None:
+            raise flags.IllegalFlagValueError("--config is missing")
+        CONFIG.value.to_dict()  # where the file could not be loaded, this says why
+    except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
+        lines = [line.strip() for line in str(error).replace("\\n", "\n").splitlines()]
+        # An error inside a config file comes with a traceback of which the last line is meant for us.
+        kept = lines[-1:] if any(line.startswith("Traceback") for line in lines) else lines
+        print(f"error: command line: {' '.join(filter(None, kept))}", file=sys.stderr)
+        sys.exit(2)
+    return rest
+
+
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -153,11 +153,23 @@ def test_wrong_input_ends_in_one_line(trained, datasets, arguments, message):
     assert message in error and "Traceback" not in done.stderr
 
 
-def test_a_typo_on_the_command_line_is_met_with_the_nearest_key(tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((CONFIG, "--config.training.step=3"), 'Did you mean "steps" instead of "step"?'),
+        ((CONFIG, "--config.training.steps=many"), "--config.training.steps=many"),
+        (("--config=configs/geosurge.py:big",), "geosurge.py:big: expected one of"),
+        (("--config=nowhere.py",), "nowhere.py"),
+        ((), "--config is missing"),
+    ],
+)
+def test_a_wrong_command_line_ends_in_one_line(tmp_path, arguments, message):
     done = subprocess.run(
-        [sys.executable, "run.py", CONFIG, "--workdir", tmp_path, "--config.training.step=3"],
+        [sys.executable, "run.py", f"--workdir={tmp_path / 'run'}", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode and 'Did you mean "steps"' in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last.startswith("error: command line: ") and message in last
+    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from geosurge_jax.evaluation.evaluator import Evaluator, make_losses, make_predi
 from geosurge_jax.experiment import datasets
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, GeocellsConfig
 from geosurge_jax.experiment.workdir import Workdir
-from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy, save_hierarchy
+from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
@@ -53,11 +53,11 @@ def open_run_dataset(config: ExperimentConfig) -> Dataset:
 
 
 def make_hierarchy(workdir: Workdir, config: GeocellsConfig, split: Split) -> Hierarchy:
-    """Loads the run's geocells, or builds them from the training locations and saves them."""
+    """Loads the run's geocells, or builds them from the training locations."""
     if workdir.geocells.exists():
         return load_hierarchy(workdir.geocells)
     max_images, min_images = config.scaled(len(split))
-    hierarchy = build_hierarchy(
+    return build_hierarchy(
         split.latlng,
         max_images=max_images,
         min_images=min_images,
@@ -65,8 +65,6 @@ def make_hierarchy(workdir: Workdir, config: GeocellsConfig, split: Split) -> Hi
         max_level=config.max_level,
         drop=config.drop,
     )
-    save_hierarchy(workdir.geocells, hierarchy)
-    return hierarchy
 
 
 def make_model(config: ExperimentConfig, hierarchy: Hierarchy) -> Model:

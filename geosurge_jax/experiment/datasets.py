@@ -33,7 +33,7 @@ def prepare(config: DataConfig) -> Path:
             + (
                 "a folder of photos"
                 if config.dataset == "folder"
-                else "a prepared dataset directory"
+                else "a prepared dataset directory; `python -m data.folder --help` says how to make one"
             )
         )
     if config.dataset == "prepared":

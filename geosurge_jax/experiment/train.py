@@ -10,7 +10,8 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.experiment.workdir import Workdir, claim
+from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training
+from geosurge_jax.geo import save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
@@ -35,10 +36,13 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
         NonFiniteLossError: training diverged.
     """
     config = parse(raw)
-    workdir = claim(root, raw)
+    workdir = open_for_training(root, raw)
     dataset = assembly.open_run_dataset(config)
     split = dataset.split("train")
+    assembly.steps_per_epoch(config, split)
     model = assembly.make_model(config, assembly.make_hierarchy(workdir, config.geocells, split))
+    claim(workdir, raw)
+    save_hierarchy(workdir.geocells, model.hierarchy)
     with jax.set_mesh(model.mesh):
         train(config, workdir, model, split, dataset.split("validation"))
         evaluate.evaluate_and_report(config, workdir, model, dataset)

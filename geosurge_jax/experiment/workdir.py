@@ -92,8 +92,8 @@ def config_differences(
     ]
 
 
-def claim(root: Path, config: Mapping[str, Any]) -> Workdir:
-    """Makes a workdir the home of this config, or finds that it already is.
+def open_for_training(root: Path, config: Mapping[str, Any]) -> Workdir:
+    """Opens a workdir that is free or already this config's; writes nothing yet.
 
     Evaluation settings may differ from the first start's: they do not touch training.
 
@@ -105,10 +105,14 @@ def claim(root: Path, config: Mapping[str, Any]) -> Workdir:
         old = json.loads(workdir.config.read_text())
         sections = sorted({*old, *config} - {"evaluation"})
         _refuse(workdir, config_differences(old, config, sections), "train in another --workdir")
-        return workdir
-    write_json(workdir.config, dict(config))
-    write_json(workdir.versions, code_versions())
     return workdir
+
+
+def claim(workdir: Workdir, config: Mapping[str, Any]) -> None:
+    """Makes a workdir the home of this config, once all about the config has been found good."""
+    if not workdir.config.exists():
+        write_json(workdir.versions, code_versions())
+        write_json(workdir.config, dict(config))
 
 
 def open_trained(root: Path, config: Mapping[str, Any]) -> Workdir:

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from geosurge_jax.models.sharding import constrain_batch
 
-
 # A class id is cut into a high and a low digit in this base; see `class_shares`.
 DIGIT_BASE = 16
 

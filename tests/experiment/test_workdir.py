@@ -4,7 +4,7 @@ import pytest
 
 from configs.geosurge import get_config
 from geosurge_jax.experiment.config_types import ConfigError
-from geosurge_jax.experiment.workdir import claim, open_trained
+from geosurge_jax.experiment.workdir import claim, open_for_training, open_trained
 
 
 def tiny(**changes):
@@ -15,9 +15,20 @@ def tiny(**changes):
     return config
 
 
+def begin(root, config):
+    workdir = open_for_training(root, config)
+    claim(workdir, config)
+    return workdir
+
+
+def test_opening_claims_nothing(tmp_path):
+    open_for_training(tmp_path, tiny())
+    begin(tmp_path, tiny(training__steps=9))
+
+
 def test_the_same_config_may_come_back(tmp_path):
-    first = claim(tmp_path / "run", tiny())
-    again = claim(tmp_path / "run", tiny(evaluation__crops=10))
+    first = begin(tmp_path / "run", tiny())
+    again = begin(tmp_path / "run", tiny(evaluation__crops=10))
     assert first == again
     stored = json.loads(first.config.read_text())
     assert stored["evaluation"]["crops"] == 1 and stored["training"]["steps"] == 8
@@ -25,9 +36,9 @@ def test_the_same_config_may_come_back(tmp_path):
 
 
 def test_another_config_is_refused_with_the_difference(tmp_path):
-    claim(tmp_path, tiny())
+    begin(tmp_path, tiny())
     with pytest.raises(ConfigError) as refused:
-        claim(tmp_path, tiny(training__steps=9, optimizer__learning_rate=0.5))
+        begin(tmp_path, tiny(training__steps=9, optimizer__learning_rate=0.5))
     message = str(refused.value)
     assert "belongs to another config (train in another --workdir)" in message
     assert "config.training.steps: 8 -> 9" in message
@@ -38,7 +49,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
 def test_reading_needs_the_same_model_only(tmp_path):
     with pytest.raises(ConfigError, match="no run here"):
         open_trained(tmp_path, tiny())
-    claim(tmp_path, tiny())
+    begin(tmp_path, tiny())
     open_trained(tmp_path, tiny(training__steps=9))
     with pytest.raises(ConfigError, match="config.system.embedding_width: 16 -> 32"):
         open_trained(tmp_path, tiny(system__embedding_width=32))
