@@ -81,7 +81,9 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     write_csv(workdir.root / "predictions.csv", predictions)
     write_geojson(workdir.root / "predictions.geojson", predictions)
     terminal.print_predictions(predictions)
+    mapped = sum(path is not None for path in maps)
     terminal.CONSOLE.print(
-        f"{len(predictions)} of {len(photos)} photos placed by the checkpoint of step {step} -> "
+        f"{len(predictions)} of {len(photos)} photos placed ({mapped} with a class map) by the "
+        f"checkpoint of step {step} -> "
         f"{workdir.root / 'predictions.csv'}, {workdir.root / 'predictions.geojson'}"
     )
