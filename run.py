@@ -29,7 +29,8 @@ def quiet_libraries() -> None:
     """Keeps the terminal for what this run says; `--verbosity` brings the libraries' logs back."""
     if not flags.FLAGS["verbosity"].present:
         absl_logging.set_verbosity(absl_logging.ERROR)
-    logging.getLogger("geosurge_jax").setLevel(logging.INFO)
+    for package in ("geosurge_jax", "data"):
+        logging.getLogger(package).setLevel(logging.INFO)
 
 
 def main(arguments: list[str]) -> None:

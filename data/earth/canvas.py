@@ -54,7 +54,7 @@ class Paint:
 
     def but(self, **changes: object) -> "Paint":
         """The same paint with some attributes changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def sample_nuisance(seed: int, index: int, author: int, viewpoint: int) -> Nuisa
     photo = np.random.default_rng([seed, 3, index])
     camera = np.random.default_rng([seed, 4, author])
     cast = 1 + 0.025 * camera.normal(size=3) + 0.012 * photo.normal(size=3)
+    red, green, blue = np.clip(cast, 0.8, 1.2).tolist()
     night = photo.random() < _NIGHT_SHARE
     hour = photo.uniform(18.5, 29.0) % 24 if night else photo.uniform(8.0, 17.5)
     return Nuisance(
@@ -67,7 +68,7 @@ def sample_nuisance(seed: int, index: int, author: int, viewpoint: int) -> Nuisa
         hour=float(hour),
         weather=WEATHERS[int(photo.choice(len(WEATHERS), p=_WEATHER_SHARES))],
         exposure=float(0.08 * camera.normal() + 0.12 * photo.normal()),
-        cast=tuple(float(gain) for gain in np.clip(cast, 0.8, 1.2)),  # type: ignore[arg-type]
+        cast=(red, green, blue),
         viewpoint=viewpoint,
     )
 
