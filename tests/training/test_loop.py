@@ -49,8 +49,8 @@ class Recorder:
         self.lines.append((step, sorted(scalars)))
 
 
-def run(tmp_path, evaluations, losses=None, progress=None):
-    recorder, evaluations = Recorder(), iter(evaluations)
+def run(tmp_path, evaluations, losses=None, progress=None, recorder=None):
+    recorder, evaluations = recorder or Recorder(), iter(evaluations)
     progress = progress or Progress()
 
     def step(state, batch):
@@ -104,11 +104,11 @@ def test_a_loss_that_is_not_finite_stops_with_step_records_and_dump(tmp_path, ba
         assert dump["index"].tolist() == [bad_step]
 
 
-def test_nothing_is_saved_after_a_loss_that_is_not_finite(tmp_path):
+def test_a_state_whose_loss_is_not_finite_is_never_saved(tmp_path):
     recorder = Recorder()
     with pytest.raises(loop.NonFiniteLossError):
-        _, recorder = run(tmp_path, [5.0], losses={2: math.inf})
-    assert not recorder.saved
+        run(tmp_path, [5.0, 4.0], losses={4: math.inf}, recorder=recorder)
+    assert [step for step, _ in recorder.saved] == [2, 3]
 
 
 def test_watching_a_metric_that_is_not_evaluated_is_refused(tmp_path):
