@@ -42,11 +42,12 @@ def run(workdir, datasets, *arguments, expect=0):
     return done
 
 
+def kept_steps(workdir):
+    return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+
+
 def final_state(workdir):
-    newest = max(
-        (p for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()),
-        key=lambda p: int(p.name),
-    )
+    newest = workdir / "checkpoints" / str(kept_steps(workdir)[-1])
     reader = ocp.PyTreeCheckpointer()
     shapes = reader.metadata(newest / "state").item_metadata.tree
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
@@ -95,12 +96,12 @@ def test_killed_and_resumed_equals_undisturbed(trained, datasets, tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    saved = [int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
-    assert max(saved, default=0) < 8, "killed before the end"
+    assert max(kept_steps(tmp_path), default=0) < 8, "killed before the end"
     run(tmp_path, datasets)
     straight, straight_progress = final_state(trained[0])
     resumed, resumed_progress = final_state(tmp_path)
     assert resumed_progress == straight_progress
+    assert kept_steps(tmp_path) == kept_steps(trained[0])
     assert len(jax.tree.leaves(straight)) > 20
     chex.assert_trees_all_equal(resumed, straight)
 

@@ -62,7 +62,11 @@ class Checkpointer:
         self._manager = ocp.CheckpointManager(
             directory,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy, cleanup_tmp_directories=True
+                preservation_policy=policy,
+                # The policy alone decides what is kept; this makes Orbax store the metrics it reads.
+                best_fn=lambda metrics: metrics[watched],
+                best_mode="min" if minimize else "max",
+                cleanup_tmp_directories=True,
             ),
         )
 
@@ -162,7 +166,9 @@ def _choose_step(manager: ocp.CheckpointManager, directory: Path, which: str) ->
         newest = manager.restore(
             steps[-1], args=ocp.args.Composite(progress=ocp.args.JsonRestore())
         )["progress"]
-        return newest["best_step"] if newest["best_step"] in steps else steps[-1]
+        if newest["best"] is None:
+            return steps[-1]
+        which = str(newest["best_step"])
     if int(which) not in steps:
         raise FileNotFoundError(
             f"{directory}: config.evaluation.checkpoint={which!r}: expected best, latest or one of {steps}"

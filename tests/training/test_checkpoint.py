@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import chex
@@ -34,6 +35,18 @@ def saved(trainer, tmp_path_factory):
 def test_newest_and_best_are_kept(saved):
     directory, _ = saved
     assert sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit()) == [2, 4, 5]
+
+
+def test_the_best_is_kept_after_a_restart(saved, trainer, tmp_path):
+    directory = tmp_path / "checkpoints"
+    shutil.copytree(saved[0], directory)
+    run, keeper = trainer((1, 1), averaged=True), checkpointer(directory)
+    state, progress = keeper.restore(run.plan.abstract)
+    for step, loss in ((6, None), (7, 2.2), (8, None)):
+        progress = replace(progress, step=step, next_index=step)
+        keeper.save(state, progress, {} if loss is None else {"validation/loss": loss})
+    keeper.close()
+    assert sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit()) == [2, 7, 8]
 
 
 def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
