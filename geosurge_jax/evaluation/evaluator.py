@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from geosurge_jax.evaluation.crops import average_over_crops
 from geosurge_jax.evaluation.decode import top_locations
 from geosurge_jax.evaluation.errors import PhotoErrors
-from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.systems.contract import MetricSums, Params, System, masked_sums
 from geosurge_jax.systems.posterior import Posterior
 
 Put = Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
@@ -37,7 +37,7 @@ class Places:
 
 
 Predict = Callable[[Params, dict[str, jax.Array]], Places]
-Losses = Callable[[Params, dict[str, jax.Array]], dict[str, tuple[jax.Array, jax.Array]]]
+Losses = Callable[[Params, dict[str, jax.Array]], MetricSums]
 
 
 def _one_crop_a_row(batch: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], int]:
@@ -75,16 +75,11 @@ def make_predict(system: System, mesh: Mesh, top_k: int) -> Predict:
 
 
 def make_losses(system: System, mesh: Mesh) -> Losses:
-    """Jits the loss and metric sums, `(sum, weight)` each, over a batch with crops."""
+    """Jits the loss and metric sums over a batch with crops; each crop counts as a photo."""
 
-    def losses(params: Params, batch: dict[str, jax.Array]):
-        flat, crops = _one_crop_a_row(batch)
-        loss, metrics = system.loss(params, flat, None)
-        mask = flat["mask"] / crops
-        sums = {"loss": (jnp.sum(loss * mask), jnp.sum(mask))}
-        for name, (value, weight) in metrics.items():
-            sums[name] = (jnp.sum(value * weight * mask), jnp.sum(weight * mask))
-        return sums
+    def losses(params: Params, batch: dict[str, jax.Array]) -> MetricSums:
+        flat, _ = _one_crop_a_row(batch)
+        return masked_sums(system, params, flat, None)
 
     return jax.jit(losses, out_shardings=NamedSharding(mesh, PartitionSpec()))
 

@@ -1,6 +1,5 @@
 """From a typed config to the things that a mode works with."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,8 +21,6 @@ from geosurge_jax.systems.contract import System
 from geosurge_jax.training.mesh import make_mesh, put_batch
 from geosurge_jax.training.optimizer import learning_rate, make_optimizer
 from geosurge_jax.training.state import StatePlan, plan_state
-
-LOG = logging.getLogger("geosurge_jax")
 
 
 @dataclass(frozen=True)

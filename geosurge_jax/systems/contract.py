@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
@@ -14,6 +15,9 @@ Params = dict[str, Any]
 Batch = Mapping[str, Any]
 # One value and one weight for each photo of the batch, [B] each; sums of value * weight and of weight merge.
 Metrics = dict[str, tuple[jax.Array, jax.Array]]
+
+# (sum, weight) of a metric; divides to its mean and adds up over batches.
+MetricSums = dict[str, tuple[jax.Array, jax.Array]]
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,13 @@ class System:
     frozen_rules: tuple[str, ...]
     flops: FlopsPerPhoto
     description: tuple[tuple[str, str], ...]
+
+
+def masked_sums(system: System, params: Params, batch: Batch, key: jax.Array | None) -> MetricSums:
+    """Sums of the loss and of the system's metrics over the photos that the batch's mask keeps."""
+    loss, metrics = system.loss(params, batch, key)
+    mask = batch["mask"]
+    sums = {"loss": (jnp.sum(loss * mask), jnp.sum(mask))}
+    for name, (value, weight) in metrics.items():
+        sums[name] = (jnp.sum(value * weight * mask), jnp.sum(weight * mask))
+    return sums

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from geosurge_jax.systems.contract import MetricSums
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.state import TrainState
-from geosurge_jax.training.step import MetricSums, TrainStep
+from geosurge_jax.training.step import TrainStep
 from geosurge_jax.training.writer import MetricWriter
 
 

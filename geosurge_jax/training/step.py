@@ -7,24 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.systems.contract import MetricSums, Params, System, masked_sums
 from geosurge_jax.training.parameters import merge
 from geosurge_jax.training.random_streams import stream
 from geosurge_jax.training.state import StatePlan, TrainState
 
-# (sum, weight) of a metric; divides to its mean and adds up over batches.
-MetricSums = dict[str, tuple[jax.Array, jax.Array]]
 TrainStep = Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, MetricSums]]
-
-
-def masked_sums(system: System, params: Any, batch: Any, key: jax.Array | None) -> MetricSums:
-    """Sums of the loss and of the system's metrics over the photos that the batch's mask keeps."""
-    loss, metrics = system.loss(params, batch, key)
-    mask = batch["mask"]
-    sums = {"loss": (jnp.sum(loss * mask), jnp.sum(mask))}
-    for name, (value, weight) in metrics.items():
-        sums[name] = (jnp.sum(value * weight * mask), jnp.sum(weight * mask))
-    return sums
 
 
 def slice_batch(batch: dict[str, jax.Array], parts: int) -> dict[str, jax.Array]:

@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from geosurge_jax.systems.contract import masked_sums
 from geosurge_jax.training.parameters import flatten, merge
-from geosurge_jax.training.step import gradient_and_sums, masked_sums
+from geosurge_jax.training.step import gradient_and_sums
 
 
 @pytest.fixture(scope="module")
