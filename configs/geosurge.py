@@ -50,6 +50,7 @@ def paper(side: int = 336) -> dict[str, Any]:
         min_level=2,
         max_level=30,
         drop="below",
+        planned_cells=(684, 1744, 3298, 7202, 12893, 16150, 21673),  # of MP-16, for --mode=compile
     )
     config["system_name"] = "geosurge"
     config["system"] = dict(
@@ -78,6 +79,7 @@ def paper(side: int = 336) -> dict[str, Any]:
         ),
         embedding_width=768,
         semantic_classes=150,
+        table_row_multiple=1024,  # ours: tables fit every mesh up to 1024-way
         initial_temperature=0.07,
         negatives="level",  # ours
         targets="embedding",
@@ -118,7 +120,8 @@ def paper(side: int = 336) -> dict[str, Any]:
         minimize=True,
         patience=4,
     )
-    config["mesh"] = dict(data=-1, model=1)
+    # data: replicas; fsdp: replicas that share the storage of all parameters; model: of the tables alone.
+    config["mesh"] = dict(data=-1, fsdp=1, model=1)
     config["evaluation"] = dict(
         datasets=("test",),
         checkpoint="best",
@@ -142,7 +145,12 @@ def demo(side: int = 96) -> dict[str, Any]:
         dict(dataset="planet", source="", photos=6000, size=96, threads=2, prefetch=4)
     )
     config["geocells"].update(
-        dict(max_images=(1200, 600, 300, 150, 80, 40, 20), min_images=5, min_level=1)
+        dict(
+            max_images=(1200, 600, 300, 150, 80, 40, 20),
+            min_images=5,
+            min_level=1,
+            planned_cells=(20, 28, 44, 83, 144, 257, 408),
+        )
     )
     config["system"]["visual"].update(
         dict(
@@ -155,7 +163,9 @@ def demo(side: int = 96) -> dict[str, Any]:
         )
     )
     config["system"]["fusion"].update(dict(latents=16, heads=4, mlp_ratio=2, rank=32))
-    config["system"].update(dict(embedding_width=128, compute_dtype="float32"))
+    config["system"].update(
+        dict(embedding_width=128, table_row_multiple=128, compute_dtype="float32")
+    )
     config["augmentation"].update(
         dict(
             crop_scale=(0.8, 1.0),
@@ -187,7 +197,9 @@ def tiny() -> dict[str, Any]:
     config = demo(32)
     config["name"] = "GeoSURGE tiny"
     config["data"].update(dict(photos=200, size=32))
-    config["geocells"].update(dict(max_images=(60, 30, 15), min_images=2))
+    config["geocells"].update(
+        dict(max_images=(60, 30, 15), min_images=2, planned_cells=(14, 16, 22))
+    )
     config["system"]["visual"].update(dict(size="mu", patch=8))
     config["system"]["fusion"].update(dict(blocks=1, latents=4, heads=2, rank=8, dropout=0.1))
     config["system"]["embedding_width"] = 16
@@ -205,7 +217,12 @@ def folder() -> dict[str, Any]:
     config["name"] = "GeoSURGE on a folder of photos"
     config["data"].update(dict(dataset="folder", source="", photos=0, size=0))
     config["geocells"].update(
-        dict(max_images=(250, 100, 50, 20, 10, 7, 5), min_images=1, relative_to=1000)
+        dict(
+            max_images=(250, 100, 50, 20, 10, 7, 5),
+            min_images=1,
+            relative_to=1000,
+            planned_cells=(19, 30, 39, 58, 77),
+        )
     )
     config["training"].update(dict(batch_size=16, epochs=20.0, log_every=5, checkpoint_every=25))
     config["optimizer"]["warmup_steps"] = 10

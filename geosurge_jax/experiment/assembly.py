@@ -75,10 +75,9 @@ def make_model(config: ExperimentConfig, hierarchy: Hierarchy) -> Model:
         ("config.training.batch_size", config.training.batch_size // config.training.accumulation),
         ("config.evaluation.batch_size", config.evaluation.batch_size),
     ):
-        if size % mesh.shape["data"]:
+        if size % mesh.size:
             raise ValueError(
-                f"{key}: {size} photos at a time do not split over config.mesh.data="
-                f"{mesh.shape['data']} devices"
+                f"{key}: {size} photos at a time do not split over the {mesh.size} devices of config.mesh"
             )
     system = SYSTEMS[config.system_name].build(config.system, hierarchy)
     evaluator = Evaluator(

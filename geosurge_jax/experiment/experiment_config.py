@@ -51,6 +51,7 @@ class GeocellsConfig:
         min_level: S2 level at which splitting starts.
         max_level: S2 level at which it ends.
         drop: "below" or "at_or_below", see `geosurge_jax.geo.build_partition`.
+        planned_cells: cells of each level that are expected, for planning without the data.
     """
 
     max_images: tuple[int, ...]
@@ -59,6 +60,7 @@ class GeocellsConfig:
     min_level: int
     max_level: int
     drop: str
+    planned_cells: tuple[int, ...]
 
     def scaled(self, photos: int) -> tuple[tuple[int, ...], int]:
         """(max_images, min_images) for a data set of `photos`; never below 1, equal levels merged."""

@@ -19,6 +19,7 @@ from geosurge_jax.geo.hierarchy import (
 )
 from geosurge_jax.geo.land import CONTINENTS, continent_of, land_outlines, on_land
 from geosurge_jax.geo.partition import Partition, build_partition
+from geosurge_jax.geo.planned import planned_hierarchy
 from geosurge_jax.geo.s2 import (
     cell_centers,
     cell_levels,
@@ -68,6 +69,7 @@ __all__ = [
     "load_hierarchy",
     "on_land",
     "parent_ids",
+    "planned_hierarchy",
     "save_hierarchy",
     "spherical_mean",
     "unit_vectors",

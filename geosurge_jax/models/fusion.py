@@ -12,9 +12,16 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from geosurge_jax.models.layers import Attention, Mlp
-from geosurge_jax.models.sharding import constrain_batch
+from geosurge_jax.models.sharding import (
+    STORAGE_AXIS,
+    PartitionRules,
+    constrain_batch,
+    replicated,
+    transformer_rules,
+)
 
 FUSION_KINDS = ("latent", "low_rank", "direct", "none")
 
@@ -55,6 +62,16 @@ class FusionConfig:
             raise ValueError(
                 f"config.system.fusion.blocks={self.blocks}: expected at least 1, or kind='none'"
             )
+
+    @property
+    def partition_rules(self) -> PartitionRules:
+        """How the fusion's parameters lie on the mesh; paths relative to the fusion."""
+        compress = (r"block_\d+/attention/compress/kernel$", PartitionSpec(STORAGE_AXIS))
+        return (
+            *((compress,) if self.kind == "low_rank" else ()),
+            *transformer_rules(r"block_\d+", stacked=False),
+            replicated(r"block_\d+/(.*/)?(bias|scale|latents)$"),
+        )
 
 
 class FusionBlock(nn.Module):

@@ -5,20 +5,31 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
-from geosurge_jax.models.sharding import BATCH_AXIS, TABLE_AXIS, constrain
+from geosurge_jax.models.sharding import (
+    TABLE_AXES,
+    PartitionRules,
+    constrain_scores,
+    gather_vectors,
+    replicated,
+)
 
-# Rows of a table are a multiple of this, so that the same checkpoint fits every mesh whose table axis
-# divides it; the rows beyond the last cell are masked.
-ROW_MULTIPLE = 128
 MASKED_SCORE = -1e9
 
 TARGETS = ("embedding", "class")
 
 
-def padded_rows(cells: int) -> int:
-    """Rows of the table of a level with `cells` geocells."""
-    return -(-cells // ROW_MULTIPLE) * ROW_MULTIPLE
+def padded_rows(cells: int, multiple: int) -> int:
+    """Rows of the table of a level with `cells` geocells: the next multiple of `multiple`."""
+    return -(-cells // multiple) * multiple
+
+
+def partition_rules(targets: str) -> PartitionRules:
+    """How the tables lie on the mesh: split by rows; paths relative to the table."""
+    if targets == "embedding":
+        return ((r"level_\d+$", PartitionSpec(TABLE_AXES)), replicated("log_temperature$"))
+    return ((r"(level|bias)_\d+$", PartitionSpec(TABLE_AXES)),)
 
 
 def unit_norm(x: jax.Array) -> jax.Array:
@@ -37,6 +48,8 @@ class GeocellTable(nn.Module):
     Attributes:
         cells: K_l for each level, coarse to fine.
         width: E.
+        row_multiple: rows of a table are padded to a multiple of this, so that one checkpoint fits every
+            mesh whose `fsdp * model` divides it; the rows beyond the last cell are masked.
         targets: "embedding" or "class".
         initial_temperature: start of the temperature of each level (published: 0.07).
         dtype: compute type of the products; they are summed in float32.
@@ -44,13 +57,14 @@ class GeocellTable(nn.Module):
 
     cells: tuple[int, ...]
     width: int
+    row_multiple: int
     targets: str
     initial_temperature: float
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, visual: jax.Array) -> tuple[jax.Array, ...]:
-        """Scores `visual [B, E]`; one float32 `[B, padded_rows(K_l)]` a level, padding masked."""
+        """Scores `visual [B, E]`; one float32 `[B, padded K_l]` a level, padding masked."""
         scores = []
         if self.targets == "embedding":
             log_temperature = self.param(
@@ -59,8 +73,9 @@ class GeocellTable(nn.Module):
                 (len(self.cells),),
             )
             visual = unit_norm(visual)
+        visual = gather_vectors(visual.astype(self.dtype))
         for level, cells in enumerate(self.cells):
-            rows = padded_rows(cells)
+            rows = padded_rows(cells, self.row_multiple)
             table = self.param(
                 f"level_{level}", nn.initializers.normal(self.width**-0.5), (rows, self.width)
             )
@@ -68,7 +83,7 @@ class GeocellTable(nn.Module):
                 table = unit_norm(table)
             products = jnp.einsum(
                 "be,ke->bk",
-                visual.astype(self.dtype),
+                visual,
                 table.astype(self.dtype),
                 preferred_element_type=jnp.float32,
             )
@@ -77,7 +92,7 @@ class GeocellTable(nn.Module):
             else:
                 bias = self.param(f"bias_{level}", nn.initializers.zeros, (rows,))
                 products = products + bias[None]
-            products = constrain(products, BATCH_AXIS, TABLE_AXIS)
+            products = constrain_scores(products)
             is_cell = (jnp.arange(rows) < cells)[None]
             scores.append(jnp.where(is_cell, products, MASKED_SCORE))
         return tuple(scores)

@@ -8,11 +8,22 @@ not published. Ours: the share of every class in each cell of a small grid withi
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
-from geosurge_jax.models.sharding import constrain_batch
+from geosurge_jax.models.sharding import (
+    STORAGE_AXIS,
+    PartitionRules,
+    constrain_batch,
+    replicated,
+)
 
 # A class id is cut into a high and a low digit in this base; see `class_shares`.
 DIGIT_BASE = 16
+
+PARTITION_RULES: PartitionRules = (
+    ("projection/kernel$", PartitionSpec(None, STORAGE_AXIS)),
+    replicated("(projection/bias|position_embedding)$"),
+)
 
 
 def class_shares(

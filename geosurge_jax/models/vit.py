@@ -5,9 +5,16 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from geosurge_jax.models.layers import Attention, Mlp
-from geosurge_jax.models.sharding import constrain_batch
+from geosurge_jax.models.sharding import (
+    STORAGE_AXIS,
+    PartitionRules,
+    constrain_batch,
+    replicated,
+    transformer_rules,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,15 @@ class ViTConfig:
         pre_norm = ("pre_norm/",) if self.pre_norm else ()
         blocks = ("frozen_blocks",) if self.segments[0] else ()
         return everything_before + pre_norm + blocks + (() if self.trained_blocks else ("norm/",))
+
+    @property
+    def partition_rules(self) -> PartitionRules:
+        """How the tower's parameters lie on the mesh; paths relative to the tower."""
+        return (
+            ("patch_embedding/kernel$", PartitionSpec(None, STORAGE_AXIS)),
+            *transformer_rules(r"\w+_blocks\w*", stacked=self.scan),
+            replicated("(.*/)?(bias|scale|class_token|position_embedding)$"),
+        )
 
 
 def normalize_pixels(image: jax.Array, statistics: str, dtype: jnp.dtype) -> jax.Array:

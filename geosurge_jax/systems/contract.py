@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 
+from geosurge_jax.models.sharding import PartitionRules
 from geosurge_jax.systems.posterior import Posterior
 
 Params = dict[str, Any]
@@ -56,7 +56,7 @@ class System:
     loss: Callable[[Params, Batch, jax.Array | None], tuple[jax.Array, Metrics]]
     posterior: Callable[[Params, Batch], Posterior]
     targets: Callable[[np.ndarray], dict[str, np.ndarray]]
-    partition_rules: tuple[tuple[str, PartitionSpec], ...]
+    partition_rules: PartitionRules
     frozen_rules: tuple[str, ...]
     flops: FlopsPerPhoto
     description: tuple[tuple[str, str], ...]

@@ -14,11 +14,18 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from geosurge_jax.geo import Hierarchy
+from geosurge_jax.models import geocell_table, semantic
 from geosurge_jax.models.flops import fusion_flops, vit_flops
 from geosurge_jax.models.fusion import Fusion, FusionConfig
-from geosurge_jax.models.geocell_table import TARGETS, GeocellTable
+from geosurge_jax.models.geocell_table import TARGETS, GeocellTable, padded_rows
 from geosurge_jax.models.semantic import SemanticTokens
-from geosurge_jax.models.sharding import TABLE_AXIS, constrain_batch
+from geosurge_jax.models.sharding import (
+    STORAGE_AXIS,
+    PartitionRules,
+    constrain_batch,
+    replicated,
+    under,
+)
 from geosurge_jax.models.vit import ViT, ViTConfig
 from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
 from geosurge_jax.systems.hierarchical import (
@@ -39,6 +46,8 @@ class GeoSurgeConfig:
         fusion: the fusion of its tokens with the semantic ones.
         embedding_width: E, width of the visual vector and of a cell's vector (published: 768).
         semantic_classes: classes of the semantic map (ADE20K: 150).
+        table_row_multiple: rows of the tables are padded to a multiple of this with masked ones;
+            `fsdp * model` of the mesh has to divide it (ours).
         initial_temperature: start of each level's temperature (published: 0.07).
         negatives: "level", all cells of a level, or "batch" (not published; ours is "level").
         targets: "embedding" or "class" (the published ablation).
@@ -50,6 +59,7 @@ class GeoSurgeConfig:
     fusion: FusionConfig
     embedding_width: int
     semantic_classes: int
+    table_row_multiple: int
     initial_temperature: float
     negatives: str
     targets: str
@@ -88,7 +98,7 @@ class GeoSurge(nn.Module):
         if config.fusion.kind == "none":
             fused = rgb[:, 0]
         else:
-            semantic = SemanticTokens(
+            semantic_tokens = SemanticTokens(
                 classes=config.semantic_classes,
                 patch_grid=config.visual.grid,
                 subgrid=config.fusion.semantic_subgrid,
@@ -96,12 +106,13 @@ class GeoSurge(nn.Module):
                 dtype=dtype,
                 name="semantic",
             )(class_map)
-            fused = Fusion(config.fusion, dtype, name="fusion")(rgb, semantic, train=train)
+            fused = Fusion(config.fusion, dtype, name="fusion")(rgb, semantic_tokens, train=train)
         fused = nn.LayerNorm(dtype=dtype, name="head_norm")(constrain_batch(fused))
         visual = nn.Dense(config.embedding_width, dtype=dtype, name="head")(fused)
         return GeocellTable(
             cells=self.cells,
             width=config.embedding_width,
+            row_multiple=config.table_row_multiple,
             targets=config.targets,
             initial_temperature=config.initial_temperature,
             dtype=dtype,
@@ -109,11 +120,23 @@ class GeoSurge(nn.Module):
         )(visual)
 
 
-PARTITION_RULES = (
-    (r"^table/(level|bias)_\d+$", PartitionSpec(TABLE_AXIS)),
-    (r"^table/log_temperature$", PartitionSpec()),
-    (r"^(visual|semantic|fusion|head_norm|head)/", PartitionSpec()),
-)
+def partition_rules(config: GeoSurgeConfig) -> PartitionRules:
+    """How the parameters lie on the mesh, part by part."""
+    fusion = (
+        ()
+        if config.fusion.kind == "none"
+        else (
+            *under("semantic", semantic.PARTITION_RULES),
+            *under("fusion", config.fusion.partition_rules),
+        )
+    )
+    return (
+        *under("table", geocell_table.partition_rules(config.targets)),
+        *under("visual", config.visual.partition_rules),
+        *fusion,
+        ("^head/kernel$", PartitionSpec(STORAGE_AXIS)),
+        replicated("^(head_norm/(scale|bias)|head/bias)$"),
+    )
 
 
 def analytic_flops(config: GeoSurgeConfig, cells: tuple[int, ...]) -> FlopsPerPhoto:
@@ -168,10 +191,14 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
         loss=loss,
         posterior=posterior,
         targets=lambda latlng: {"cells": hierarchy.assign(latlng)},
-        partition_rules=PARTITION_RULES,
+        partition_rules=partition_rules(config),
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         flops=analytic_flops(config, cells),
         description=tuple(
-            (f"level {level}", f"{count} geocells") for level, count in enumerate(cells)
+            (
+                f"level {level}",
+                f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
+            )
+            for level, count in enumerate(cells)
         ),
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.models.geocell_table import MASKED_SCORE
+from geosurge_jax.models.sharding import constrain_batch, gather_vectors
 from geosurge_jax.systems.contract import Metrics
 
 NEGATIVES = ("level", "batch")
@@ -38,9 +39,10 @@ def level_cross_entropy(
         negatives: "level", all cells of the level, or "batch", the cells that occur in the batch.
 
     Returns:
-        Loss `[B]`, 0 where masked, and whether the best-scored cell is the right one `[B]`.
+        Loss `[B]`, 0 where masked, and whether no cell is scored above the right one `[B]`.
     """
-    best = jnp.argmax(scores, axis=-1)
+    labels = gather_vectors(labels)
+    best_score = jnp.max(scores, axis=-1)
     if negatives == "batch":
         present = cells_of_the_batch(labels, scores.shape[-1])
         scores = jnp.where(present[None], scores, MASKED_SCORE)
@@ -48,7 +50,8 @@ def level_cross_entropy(
     is_label = labels[:, None] == jnp.arange(scores.shape[-1])[None]
     label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=-1)
     loss = jax.nn.logsumexp(scores, axis=-1) - label_score
-    return jnp.where(labels >= 0, loss, 0.0), best == labels
+    correct = (label_score == best_score) & (labels >= 0)
+    return constrain_batch(jnp.where(labels >= 0, loss, 0.0)), constrain_batch(correct)
 
 
 def hierarchical_loss(
@@ -94,9 +97,11 @@ def hierarchical_log_prob(
     """
     ancestors = np.asarray(hierarchy.ancestors)
     present = ancestors >= 0
-    total = jnp.zeros((scores[0].shape[0], ancestors.shape[0]), jnp.float32)
+    total = constrain_batch(jnp.zeros((scores[0].shape[0], ancestors.shape[0]), jnp.float32))
     for level, level_scores in enumerate(scores):
         cells = len(hierarchy.partitions[level].ids)
+        # From rows of tables to photos, once: whatever follows needs no other device.
+        level_scores = constrain_batch(level_scores)
         log_prob = jax.nn.log_softmax(level_scores[:, :cells], axis=-1)
         of_ancestor = jnp.take(log_prob, np.maximum(ancestors[:, level], 0), axis=1)
         total = total + jnp.where(present[None, :, level], of_ancestor, 0.0)

@@ -11,8 +11,8 @@ from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from geosurge_jax.systems.contract import Params, System
-from geosurge_jax.training.mesh import check_even, match_specs
-from geosurge_jax.training.parameters import merge, split_frozen
+from geosurge_jax.training.layout import ParameterLayout, plan_layout
+from geosurge_jax.training.parameters import merge, split_frozen, unflatten
 
 
 @struct.dataclass
@@ -45,10 +45,12 @@ class StatePlan:
     Attributes:
         abstract: `TrainState` of `jax.ShapeDtypeStruct` with shardings.
         create: `key -> TrainState`, jitted; every array is born sharded.
+        layout: where each parameter lies, and why.
     """
 
     abstract: TrainState
     create: Callable[[jax.Array], TrainState]
+    layout: tuple[ParameterLayout, ...]
 
     @property
     def shardings(self) -> TrainState:
@@ -93,8 +95,8 @@ def plan_state(
 
     shapes = jax.eval_shape(create, jax.random.key(0))
     params = merge(shapes.trained, shapes.frozen)
-    specs = match_specs(params, system.partition_rules)
-    check_even(params, specs, mesh)
+    layout = plan_layout(params, system.partition_rules, mesh)
+    specs = unflatten({row.path: row.spec for row in layout})
     trained, frozen = split_frozen(specs, system.frozen_rules)
     spec_tree: Any = TrainState(
         step=PartitionSpec(),  # pyright: ignore[reportArgumentType]
@@ -116,5 +118,5 @@ def plan_state(
         shapes,
         spec_tree,
     )
-    plan = StatePlan(abstract, create)
-    return StatePlan(abstract, jax.jit(create, out_shardings=plan.shardings))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    return StatePlan(abstract, jax.jit(create, out_shardings=shardings), layout)

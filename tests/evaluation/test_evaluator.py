@@ -56,7 +56,7 @@ def batches():
 
 @pytest.fixture(scope="module")
 def evaluator():
-    mesh = make_mesh(MeshConfig(-1, 1))
+    mesh = make_mesh(MeshConfig(-1, 1, 1))
     system = stub_system()
     return Evaluator(
         make_predict(system, mesh, top_k=2),

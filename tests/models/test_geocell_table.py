@@ -2,11 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geosurge_jax.models.geocell_table import ROW_MULTIPLE, GeocellTable, padded_rows
+from geosurge_jax.models.geocell_table import GeocellTable, padded_rows
+
+ROW_MULTIPLE = 128
 
 
 def scored(targets, visual, cells=(3, 130)):
-    table = GeocellTable(cells=cells, width=6, targets=targets, initial_temperature=0.07)
+    table = GeocellTable(
+        cells=cells, width=6, row_multiple=ROW_MULTIPLE, targets=targets, initial_temperature=0.07
+    )
     params = table.init(jax.random.key(0), jnp.asarray(visual, jnp.float32))["params"]
     return params, table.apply({"params": params}, jnp.asarray(visual, jnp.float32))
 
@@ -33,7 +37,7 @@ def test_padding_never_wins_and_rows_fit_any_table_axis():
     _, scores = scored("embedding", np.ones((2, 6)))
     assert [s.shape[1] for s in scores] == [ROW_MULTIPLE, 2 * ROW_MULTIPLE]
     assert np.all(np.asarray(scores[0])[:, 3:] < -1e8)
-    assert padded_rows(ROW_MULTIPLE) == ROW_MULTIPLE
+    assert padded_rows(ROW_MULTIPLE, ROW_MULTIPLE) == ROW_MULTIPLE
     np.testing.assert_allclose(
         np.exp(jax.nn.log_softmax(scores[0]))[:, :3].sum(axis=1), 1.0, atol=1e-6
     )

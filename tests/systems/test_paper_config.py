@@ -8,6 +8,7 @@ from configs.geosurge import get_config
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.training.mesh import batch_sharding
 from geosurge_jax.training.parameters import flatten, parameter_table
 from geosurge_jax.training.step import make_train_step
 
@@ -15,7 +16,7 @@ from geosurge_jax.training.step import make_train_step
 @pytest.fixture(scope="module")
 def experiment():
     config = get_config()
-    config.mesh.update(data=4, model=2)
+    config.mesh.update(data=2, fsdp=2, model=2)
     config = parse(config.to_dict())
     rng = np.random.default_rng(0)
     latlng = np.stack([rng.uniform(-70, 70, 3000), rng.uniform(-180, 179, 3000)], axis=1)
@@ -55,7 +56,7 @@ def test_step_lowers_for_a_mesh(experiment, planned):
         step = make_train_step(
             model.system, optimizer, plan, jax.random.key(0), accumulation=1, average_decay=0.0
         )
-        data = jax.NamedSharding(model.mesh, jax.P("data"))
+        data = batch_sharding(model.mesh)
         shapes = {
             "image": ((8, 336, 336, 3), np.uint8),
             "segmentation": ((8, 336, 336), np.uint8),

@@ -1,5 +1,7 @@
 """A small GeoSURGE over a small hierarchy, shared by the tests of the training room."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from geosurge_jax.systems.geosurge import build
 from geosurge_jax.training.mesh import MeshConfig, make_mesh, put_batch
 from geosurge_jax.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 from geosurge_jax.training.state import plan_state
-from geosurge_jax.training.step import make_train_step
+from geosurge_jax.training.step import gradient_and_sums, make_train_step
 
 BATCH = 16
 
@@ -27,7 +29,7 @@ def hierarchy():
 def system(hierarchy):
     config = get_config("tiny")
     config.system.visual.update(image_size=16, trained_blocks=1, scan=True, remat=True, dropout=0.1)
-    config.system.embedding_width = 8
+    config.system.update(embedding_width=8, table_row_multiple=32)
     return build(parse(config.to_dict()).system, hierarchy)
 
 
@@ -64,9 +66,9 @@ class Trainer:
     """A mesh with a state plan and a compiled step on it."""
 
     def __init__(self, system, optimizer, host_batch, shape, accumulation=1, averaged=False):
-        devices = jax.devices()[: shape[0] * shape[1]]
+        devices = jax.devices()[: math.prod(shape)]
         self.mesh = make_mesh(MeshConfig(*shape), devices)
-        self.host_batch = host_batch
+        self.host_batch, self.system = host_batch, system
         with jax.set_mesh(self.mesh):
             self.plan = plan_state(system, optimizer, host_batch, self.mesh, averaged=averaged)
             self.step = make_train_step(
@@ -90,6 +92,17 @@ class Trainer:
                 state, sums = self.step(state, put_batch(self.mesh, self.host_batch))
                 losses.append(float(sums["loss"][0] / sums["loss"][1]))
         return state, losses
+
+    def gradient(self):
+        """Gradient and metric sums at the initial state, fetched."""
+        with jax.set_mesh(self.mesh):
+            batch = put_batch(self.mesh, self.host_batch)
+            compute = jax.jit(
+                lambda state, batch: gradient_and_sums(
+                    self.system, state, batch, jax.random.key(3), 1
+                )
+            )
+            return jax.device_get(compute(self.create(), batch))
 
     def compiled_text(self):
         with jax.set_mesh(self.mesh):

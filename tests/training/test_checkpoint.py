@@ -17,7 +17,7 @@ def checkpointer(directory, keep=2):
 def saved(trainer, tmp_path_factory):
     """Checkpoints of steps 1 to 5, the best at step 2, step 3 without an evaluation."""
     directory = tmp_path_factory.mktemp("run") / "checkpoints"
-    run, states, progress = trainer((1, 1), averaged=True), {}, Progress()
+    run, states, progress = trainer((1, 1, 1), averaged=True), {}, Progress()
     state, keeper = run.create(), checkpointer(directory)
     for step, loss in enumerate((3.0, 1.0, None, 2.0, 2.5), start=1):
         state, _ = run.run(1, state)
@@ -40,7 +40,7 @@ def test_newest_and_best_are_kept(saved):
 def test_the_best_is_kept_after_a_restart(saved, trainer, tmp_path):
     directory = tmp_path / "checkpoints"
     shutil.copytree(saved[0], directory)
-    run, keeper = trainer((1, 1), averaged=True), checkpointer(directory)
+    run, keeper = trainer((1, 1, 1), averaged=True), checkpointer(directory)
     state, progress = keeper.restore(run.plan.abstract)
     for step, loss in ((6, None), (7, 2.2), (8, None)):
         progress = replace(progress, step=step, next_index=step)
@@ -51,7 +51,7 @@ def test_the_best_is_kept_after_a_restart(saved, trainer, tmp_path):
 
 def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
     directory, states = saved
-    for shape in ((1, 1), (4, 2)):
+    for shape in ((1, 1, 1), (2, 2, 2)):
         run, keeper = trainer(shape, averaged=True), checkpointer(directory)
         state, progress = keeper.restore(run.plan.abstract)
         keeper.close()
@@ -64,7 +64,7 @@ def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
 def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trainer, which, step):
     directory, states = saved
     params, found = restore_evaluation_params(
-        directory, trainer((1, 1), averaged=True).plan.abstract, which=which
+        directory, trainer((1, 1, 1), averaged=True).plan.abstract, which=which
     )
     assert found == step
     chex.assert_trees_all_equal(jax.device_get(params), states[step].evaluation_params())
@@ -74,7 +74,7 @@ def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trai
 
 
 def test_missing_checkpoints_are_named(saved, trainer, tmp_path):
-    abstract = trainer((1, 1), averaged=True).plan.abstract
+    abstract = trainer((1, 1, 1), averaged=True).plan.abstract
     with pytest.raises(FileNotFoundError, match="no checkpoint here; train first"):
         restore_evaluation_params(tmp_path / "nowhere", abstract, which="best")
     with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 4, 5\]"):
