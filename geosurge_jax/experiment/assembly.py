@@ -1,7 +1,8 @@
 """From a typed config to the things that a mode works with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -64,13 +65,20 @@ def make_hierarchy(workdir: Workdir, config: GeocellsConfig, split: Split) -> Hi
     )
 
 
-def make_model(config: ExperimentConfig, hierarchy: Hierarchy) -> Model:
+def make_model(
+    config: ExperimentConfig, hierarchy: Hierarchy, devices: Sequence[Any] | None = None
+) -> Model:
     """Builds the system over the geocells and compiles nothing yet.
+
+    Args:
+        config: the experiment.
+        hierarchy: the geocells.
+        devices: for the mesh; all that JAX sees, unless given.
 
     Raises:
         ValueError: sizes that do not fit the devices or each other, with the key.
     """
-    mesh = make_mesh(config.mesh)
+    mesh = make_mesh(config.mesh, devices)
     for key, size in (
         ("config.training.batch_size", config.training.batch_size // config.training.accumulation),
         ("config.evaluation.batch_size", config.evaluation.batch_size),

@@ -10,13 +10,14 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training
+from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training, write_text
 from geosurge_jax.geo import save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
 from geosurge_jax.training import loop
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.layout import layout_report
 from geosurge_jax.training.parameters import parameter_table
 from geosurge_jax.training.random_streams import stream
 from geosurge_jax.training.state import StatePlan, TrainState
@@ -91,6 +92,8 @@ def train(
     terminal.print_system(
         model.system, parameter_table(plan.abstract.trained, plan.abstract.frozen)
     )
+    if jax.process_index() == 0:
+        write_text(workdir.layout, layout_report(plan.layout, model.mesh))
     root_key = jax.random.key(config.seed)
     training_step = make_train_step(
         model.system,

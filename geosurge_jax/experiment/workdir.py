@@ -43,16 +43,26 @@ class Workdir:
         return self.root / "geocells.npz"
 
     @property
+    def layout(self) -> Path:
+        """Where each parameter lies on the mesh, and by which rule."""
+        return self.root / "layout.txt"
+
+    @property
     def checkpoints(self) -> Path:
         """Orbax checkpoints, one folder a step."""
         return self.root / "checkpoints"
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON whole or not at all."""
+def write_text(path: Path, content: str) -> None:
+    """Writes a text file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
+        file.write(content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")

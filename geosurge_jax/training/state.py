@@ -81,9 +81,11 @@ def plan_state(
     Raises:
         ValueError: a rule or a parameter that matches nothing, or an uneven shard.
     """
-    probe = {name: jnp.zeros((1, *value.shape[1:]), value.dtype) for name, value in batch.items()}
 
     def create(key: jax.Array) -> TrainState:
+        probe = {
+            name: jnp.zeros((1, *value.shape[1:]), value.dtype) for name, value in batch.items()
+        }
         trained, frozen = split_frozen(system.init(key, probe), system.frozen_rules)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
