@@ -70,8 +70,8 @@ def trained(datasets, tmp_path_factory):
 def test_training_leaves_what_it_promises(trained):
     workdir, done = trained
     for name in (
-        "config.json",
-        "versions.json",
+        "run.json",
+        "layout.txt",
         "geocells.npz",
         "metrics.jsonl",
         "report.md",

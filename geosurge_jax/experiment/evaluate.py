@@ -21,6 +21,7 @@ from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.input.dataset import Dataset
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training.checkpoint import restore_evaluation_params
+from geosurge_jax.training.stopping import StopRequests, stop_requests
 from geosurge_jax.training.writer import read_metrics
 
 # Curves of the report, by the beginning of their names; the others are in metrics.jsonl and TensorBoard.
@@ -37,8 +38,8 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     workdir = open_trained(root, raw)
     dataset = assembly.open_run_dataset(config)
     model = assembly.make_model(config, load_hierarchy(workdir.geocells))
-    with jax.set_mesh(model.mesh):
-        evaluate_and_report(config, workdir, model, dataset)
+    with jax.set_mesh(model.mesh), stop_requests() as stop:
+        evaluate_and_report(config, workdir, model, dataset, stop)
 
 
 def restore_params(
@@ -53,9 +54,17 @@ def restore_params(
 
 
 def evaluate_and_report(
-    config: ExperimentConfig, workdir: Workdir, model: assembly.Model, dataset: Dataset
+    config: ExperimentConfig,
+    workdir: Workdir,
+    model: assembly.Model,
+    dataset: Dataset,
+    stop: StopRequests,
 ) -> None:
-    """Scores every named data set, writes `scores.json` and the report, prints the table."""
+    """Scores every named data set, writes `scores.json` and the report, prints the table.
+
+    Raises:
+        StoppedError: the run was asked to stop.
+    """
     evaluation = config.evaluation
     named = [datasets.open_named(name, dataset) for name in evaluation.datasets]
     params, step = restore_params(config, workdir, model)
@@ -64,7 +73,7 @@ def evaluate_and_report(
     for title, split in named:
         batches = assembly.scoring_batches(config, model, split, evaluation.crops)
         photos, _ = model.evaluator.run(
-            params, terminal.track(batches, f"scoring {title}"), split.latlng
+            params, stop.check(terminal.track(batches, f"scoring {title}")), split.latlng
         )
         summaries[title] = summarize(
             photos,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from geosurge_jax.training.stopping import StoppedError
+
 LOG = logging.getLogger("geosurge_jax")
 PACKAGE = Path(__file__).resolve().parents[1]
 OWN_FOLDERS = (PACKAGE, PACKAGE.parent / "data", PACKAGE.parent / "configs")
@@ -22,9 +24,15 @@ def raised_by_us(error: BaseException) -> bool:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Prints our own errors as `error: ...` and exits with 2; `--verbosity=1` shows the traceback too."""
+    """Prints our own errors as `error: ...` and exits with 2; `--verbosity=1` shows the traceback too.
+
+    A run that was asked to stop says so and exits with the code of `StoppedError`.
+    """
     try:
         yield
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except (ValueError, RuntimeError, OSError) as error:
         if not raised_by_us(error):
             raise

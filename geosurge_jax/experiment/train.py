@@ -10,7 +10,8 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training, write_text
+from geosurge_jax.experiment.run_record import describe_run
+from geosurge_jax.experiment.workdir import Workdir, claim, locked, open_for_training, write_text
 from geosurge_jax.geo import save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
@@ -22,6 +23,7 @@ from geosurge_jax.training.parameters import parameter_table
 from geosurge_jax.training.random_streams import stream
 from geosurge_jax.training.state import StatePlan, TrainState
 from geosurge_jax.training.step import make_train_step
+from geosurge_jax.training.stopping import StopRequests, stop_requests
 from geosurge_jax.training.writer import MetricWriter
 
 
@@ -35,6 +37,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     Raises:
         ValueError: one line that names the key or file, the value and what was expected.
         NonFiniteLossError: training diverged.
+        StoppedError: the run was asked to stop; what it had is saved.
     """
     config = parse(raw)
     workdir = open_for_training(root, raw)
@@ -42,11 +45,11 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     split = dataset.split("train")
     assembly.steps_per_epoch(config, split)
     model = assembly.make_model(config, assembly.make_hierarchy(workdir, config.geocells, split))
-    claim(workdir, raw)
-    save_hierarchy(workdir.geocells, model.hierarchy)
-    with jax.set_mesh(model.mesh):
-        train(config, workdir, model, split, dataset.split("validation"))
-        evaluate.evaluate_and_report(config, workdir, model, dataset)
+    with locked(workdir), jax.set_mesh(model.mesh), stop_requests() as stop:
+        claim(workdir, describe_run(raw, dataset, model.mesh))
+        save_hierarchy(workdir.geocells, model.hierarchy)
+        train(config, workdir, model, split, dataset.split("validation"), stop)
+        evaluate.evaluate_and_report(config, workdir, model, dataset, stop)
 
 
 def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
@@ -84,6 +87,7 @@ def train(
     model: assembly.Model,
     split: Split,
     validation: Split,
+    stop: StopRequests,
 ) -> None:
     """Trains to the end; the results are in the workdir."""
     epoch = assembly.steps_per_epoch(config, split)
@@ -110,7 +114,9 @@ def train(
         batches.set_state({"next_index": progress.next_index})
         writer = None
         if jax.process_index() == 0:
-            writer = opened.enter_context(closing(MetricWriter(workdir.root, progress.step)))
+            writer = opened.enter_context(
+                closing(MetricWriter(workdir.root, progress.step, progress.evaluated_step))
+            )
         report = opened.enter_context(
             terminal.training_progress(
                 lengths.total_steps, progress.step, config.training.batch_size
@@ -121,13 +127,14 @@ def train(
             step=training_step,
             batches=batches,
             put=model.evaluator.put,
-            evaluate=lambda state: validate(config, model, validation, state),
+            evaluate=lambda state: validate(config, model, validation, state, stop),
             checkpointer=checkpointer,
             writer=writer,
             learning_rate=schedule,
             directory=workdir.root,
             record_ids=lambda index: [split.records[int(i)]["id"] for i in index],
             report=report,
+            stop=stop,
         )
         loop.train(training, state, progress)
 
@@ -159,12 +166,20 @@ def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) 
 
 
 def validate(
-    config: ExperimentConfig, model: assembly.Model, split: Split, state: TrainState
+    config: ExperimentConfig,
+    model: assembly.Model,
+    split: Split,
+    state: TrainState,
+    stop: StopRequests,
 ) -> dict[str, float]:
-    """Scores the state on the validation split; names begin with `validation/`."""
+    """Scores the state on the validation split; names begin with `validation/`.
+
+    Raises:
+        StoppedError: the run was asked to stop.
+    """
     photos, means = model.evaluator.run(
         state.evaluation_params(),
-        assembly.scoring_batches(config, model, split, crops=1),
+        stop.check(assembly.scoring_batches(config, model, split, crops=1)),
         split.latlng,
     )
     summary = summarize(

@@ -1,17 +1,20 @@
 """The workdir of a run: whose it is, and what lies where in it."""
 
+import fcntl
 import json
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from geosurge_jax import __version__
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
 from geosurge_jax.geo import atomic_file
+
+LOG = logging.getLogger("geosurge_jax.workdir")
 
 # What a checkpoint depends on: these sections must agree wherever one is read.
 MODEL_SECTIONS = ("system_name", "system", "geocells")
@@ -28,14 +31,14 @@ class Workdir:
     root: Path
 
     @property
-    def config(self) -> Path:
-        """The run's config as JSON."""
-        return self.root / "config.json"
+    def record(self) -> Path:
+        """What decides the bits of the run: config, data, code, environment."""
+        return self.root / "run.json"
 
     @property
-    def versions(self) -> Path:
-        """Versions of the code and its libraries at the start of the run."""
-        return self.root / "versions.json"
+    def lock(self) -> Path:
+        """Held by the process that trains here; says which that is or was."""
+        return self.root / "run.lock"
 
     @property
     def geocells(self) -> Path:
@@ -65,40 +68,14 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-
-
-def code_versions() -> dict[str, str]:
-    """Versions that decide the bits of a run; the commit where the code lies in a git checkout."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return {
-        "geosurge_jax": __version__,
-        "commit": commit or "unknown",
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def config_differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], sections: Sequence[str] | None
-) -> list[str]:
-    """Lines `config.a.b: old -> new` for every value that differs in the named sections (None: in all)."""
-
-    def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {k: v for k, v in config.items() if sections is None or k in sections}
-        return flat_items(json.loads(json.dumps(kept)))
-
-    old_flat, new_flat = chosen(old), chosen(new)
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> list[str]:
+    """Lines `key.a.b: old -> new` for every value that differs between two nested mappings."""
+    old_flat = flat_items(json.loads(json.dumps(old)), key)
+    new_flat = flat_items(json.loads(json.dumps(new)), key)
     return [
-        f"{key}: {old_flat.get(key, '(absent)')!r} -> {new_flat.get(key, '(absent)')!r}"
-        for key in sorted({*old_flat, *new_flat})
-        if old_flat.get(key, "(absent)") != new_flat.get(key, "(absent)")
+        f"{name}: {old_flat.get(name, '(absent)')!r} -> {new_flat.get(name, '(absent)')!r}"
+        for name in sorted({*old_flat, *new_flat})
+        if old_flat.get(name, "(absent)") != new_flat.get(name, "(absent)")
     ]
 
 
@@ -111,18 +88,77 @@ def open_for_training(root: Path, config: Mapping[str, Any]) -> Workdir:
         ConfigError: the workdir belongs to another config; the message holds the differences.
     """
     workdir = Workdir(root.resolve())
-    if workdir.config.exists():
-        old = json.loads(workdir.config.read_text())
+    if workdir.record.exists():
+        old = read_record(workdir)["config"]
         sections = sorted({*old, *config} - {"evaluation"})
-        _refuse(workdir, config_differences(old, config, sections), "train in another --workdir")
+        _refuse(workdir, _chosen(old, sections), _chosen(config, sections))
     return workdir
 
 
-def claim(workdir: Workdir, config: Mapping[str, Any]) -> None:
-    """Makes a workdir the home of this config, once all about the config has been found good."""
-    if not workdir.config.exists():
-        write_json(workdir.versions, code_versions())
-        write_json(workdir.config, dict(config))
+def claim(workdir: Workdir, record: Mapping[str, Any]) -> None:
+    """Makes a free workdir the home of a run; otherwise says what has changed since it began.
+
+    Args:
+        workdir: free, or opened by `open_for_training`.
+        record: what `describe_run` says now.
+
+    Raises:
+        ConfigError: the run was trained on other data.
+    """
+    if not workdir.record.exists():
+        write_json(workdir.record, dict(record))
+        return
+    began = read_record(workdir)
+    other_data = differences(began["data"], record["data"], "data")
+    if other_data:
+        raise ConfigError(
+            f"--workdir={workdir.root} was trained on other data (config.data; train in another "
+            f"--workdir):\n  " + "\n  ".join(other_data)
+        )
+    for section in ("code", "environment"):
+        for line in differences(began[section], record[section], section):
+            LOG.warning("bits may differ from here on, since the run began with another %s", line)
+
+
+def read_record(workdir: Workdir) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        return json.loads(workdir.record.read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{workdir.record}: not readable as JSON ({error})") from None
+
+
+@contextmanager
+def locked(workdir: Workdir) -> Iterator[None]:
+    """Keeps a second run out of the workdir while the block runs; a killed run's lock is free.
+
+    Raises:
+        ConfigError: another process trains here.
+    """
+    workdir.root.mkdir(parents=True, exist_ok=True)
+    with workdir.lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigError(
+                f"--workdir={workdir.root}: another run is at work here ({file.read().strip()}); wait for "
+                f"it, stop it, or give another --workdir"
+            ) from None
+        except OSError as error:
+            LOG.warning(
+                "%s: this file system has no locks (%s); two runs here would spoil each other's files",
+                workdir.lock,
+                error,
+            )
+        file.truncate(0)
+        file.write(f"host {socket.gethostname()}, process {os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def open_trained(root: Path, config: Mapping[str, Any]) -> Workdir:
@@ -132,20 +168,21 @@ def open_trained(root: Path, config: Mapping[str, Any]) -> Workdir:
         ConfigError: no run there, or its model is another one; the message holds the differences.
     """
     workdir = Workdir(root.resolve())
-    if not workdir.config.exists():
-        raise ConfigError(f"--workdir={root}: no run here (config.json is missing); train first")
-    old = json.loads(workdir.config.read_text())
-    _refuse(
-        workdir,
-        config_differences(old, config, MODEL_SECTIONS),
-        "give the --config that the run was trained with",
-    )
+    if not workdir.record.exists():
+        raise ConfigError(f"--workdir={root}: no run here (run.json is missing); train first")
+    old = read_record(workdir)["config"]
+    _refuse(workdir, _chosen(old, MODEL_SECTIONS), _chosen(config, MODEL_SECTIONS))
     return workdir
 
 
-def _refuse(workdir: Workdir, differences: Sequence[str], remedy: str) -> None:
-    if differences:
+def _chosen(config: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
+    return {name: config[name] for name in sections if name in config}
+
+
+def _refuse(workdir: Workdir, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    lines = differences(old, new, "config")
+    if lines:
         raise ConfigError(
-            f"--workdir={workdir.root} belongs to another config ({remedy}):\n  "
-            + "\n  ".join(differences)
+            f"--workdir={workdir.root} belongs to another config (give the one it was trained with, or "
+            f"another --workdir):\n  " + "\n  ".join(lines)
         )

@@ -22,6 +22,7 @@ class Progress:
         best: best value of the watched metric so far, or None before the first evaluation.
         best_step: step at which it was seen.
         evaluations_since_best: evaluations without improvement since then.
+        evaluated_step: step of the newest evaluation, 0 before the first.
     """
 
     step: int = 0
@@ -29,6 +30,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     evaluations_since_best: int = 0
+    evaluated_step: int = 0
 
 
 class Checkpointer:

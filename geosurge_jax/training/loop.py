@@ -14,6 +14,7 @@ from geosurge_jax.systems.contract import MetricSums
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.step import TrainStep
+from geosurge_jax.training.stopping import StoppedError, StopRequests
 from geosurge_jax.training.writer import MetricWriter
 
 
@@ -124,9 +125,17 @@ def watch(progress: Progress, metrics: Mapping[str, float], config: LoopConfig) 
         )
     value = metrics[config.watched]
     sign = 1.0 if config.minimize else -1.0
+    progress = replace(progress, evaluated_step=progress.step)
     if progress.best is None or sign * value < sign * progress.best:
         return replace(progress, best=value, best_step=progress.step, evaluations_since_best=0)
     return replace(progress, evaluations_since_best=progress.evaluations_since_best + 1)
+
+
+def evaluation_due(progress: Progress, config: LoopConfig) -> bool:
+    """Whether the state at `progress.step` is one to evaluate and has not been yet."""
+    step = progress.step
+    chosen = step == config.total_steps or (step > 0 and step % config.evaluate_every == 0)
+    return chosen and progress.evaluated_step != step
 
 
 def finished(progress: Progress, config: LoopConfig) -> bool:
@@ -151,6 +160,7 @@ class Training:
         directory: workdir, for the dump of a non-finite loss.
         record_ids: names photos in the message of a non-finite loss.
         report: progress bar.
+        stop: whether the run was asked to stop.
     """
 
     config: LoopConfig
@@ -164,6 +174,7 @@ class Training:
     directory: Path
     record_ids: RecordIds
     report: Report
+    stop: StopRequests
 
     def check(self, done: DoneStep) -> float:
         """Mean loss of a step; see `check_finite`."""
@@ -180,7 +191,8 @@ def train(training: Training, state: TrainState, progress: Progress) -> tuple[Tr
 
     Everything that decides what the next step sees (state, data position, watched metric) is in the
     checkpoint, and noise depends on seed and step alone, so a run killed at any instant and started again
-    ends in the same bits as an undisturbed one.
+    ends in the same bits as an undisturbed one. A state that was saved before its evaluation, because the
+    run was asked to stop, is evaluated first.
 
     Args:
         training: what to work with; its batches stand at `progress.next_index`.
@@ -192,9 +204,19 @@ def train(training: Training, state: TrainState, progress: Progress) -> tuple[Tr
 
     Raises:
         NonFiniteLossError: at the first step whose loss is not finite; nothing of it is saved.
+        StoppedError: the run was asked to stop; its state is saved.
     """
+    with training.stop.deferred():
+        return _train(training, state, progress)
+
+
+def _train(
+    training: Training, state: TrainState, progress: Progress
+) -> tuple[TrainState, Progress]:
     config, previous = training.config, None
     logged = (progress.step, time.perf_counter())
+    if evaluation_due(progress, config):
+        progress = evaluate_and_save(training, state, progress)
     while not finished(progress, config):
         batch = next(training.batches)
         state, sums = training.step(state, training.put(batch))
@@ -204,20 +226,40 @@ def train(training: Training, state: TrainState, progress: Progress) -> tuple[Tr
         position = training.batches.get_state()["next_index"]
         progress = replace(progress, step=progress.step + 1, next_index=position)
         previous = DoneStep(progress.step, sums, batch)
-        is_last = progress.step == config.total_steps
-        if progress.step % config.log_every == 0 or is_last:
+        if progress.step % config.log_every == 0 or progress.step == config.total_steps:
             logged = write_training_metrics(training, previous, logged)
-        evaluates = progress.step % config.evaluate_every == 0 or is_last
-        if evaluates or progress.step % config.checkpoint_every == 0:
+        saves = progress.step % config.checkpoint_every == 0
+        cause = training.stop.requested()
+        if cause or saves or evaluation_due(progress, config):
             training.check(previous)
-            metrics = training.evaluate(state) if evaluates else {}
-            if evaluates:
-                progress = watch(progress, metrics, config)
-                training.write(progress.step, metrics)
-            training.checkpointer.save(state, progress, dict(metrics))
+        if cause:
+            training.checkpointer.save(state, progress, {})
+            raise StoppedError(cause, progress.step)
+        if evaluation_due(progress, config):
+            progress = evaluate_and_save(training, state, progress)
+        elif saves:
+            training.checkpointer.save(state, progress, {})
     if previous is not None:
         training.report(previous.step, training.check(previous))
     return state, progress
+
+
+def evaluate_and_save(training: Training, state: TrainState, progress: Progress) -> Progress:
+    """Evaluates a state, notes what it says about the best one, and saves it.
+
+    Raises:
+        StoppedError: the run was asked to stop meanwhile; the state is saved, its evaluation still due.
+    """
+    try:
+        metrics = training.evaluate(state)
+    except StoppedError as stopped:
+        if training.checkpointer.latest_step() != progress.step:
+            training.checkpointer.save(state, progress, {})
+        raise StoppedError(stopped.cause, progress.step) from None
+    progress = watch(progress, metrics, training.config)
+    training.write(progress.step, metrics)
+    training.checkpointer.save(state, progress, dict(metrics))
+    return progress
 
 
 def write_training_metrics(

@@ -31,9 +31,19 @@ class MetricWriter:
     interrupted run equals that of an uninterrupted one.
     """
 
-    def __init__(self, directory: Path, step: int) -> None:
-        """Opens the files of `directory` for writing after `step`."""
-        kept = [row for row in read_metrics(directory) if row["step"] <= step]
+    def __init__(self, directory: Path, step: int, evaluated_step: int) -> None:
+        """Opens the files of `directory` for writing.
+
+        Args:
+            directory: holds `metrics.jsonl`.
+            step: training metrics up to this step are kept.
+            evaluated_step: other metrics up to this step are kept.
+        """
+
+        def is_kept(row: dict[str, float]) -> bool:
+            return row["step"] <= (step if "train/loss" in row else evaluated_step)
+
+        kept = [row for row in read_metrics(directory) if is_kept(row)]
         path = directory / METRICS_FILE
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))

@@ -1,10 +1,16 @@
-import json
+import os
 
 import pytest
 
 from configs.geosurge import get_config
 from geosurge_jax.experiment.config_types import ConfigError
-from geosurge_jax.experiment.workdir import claim, open_for_training, open_trained
+from geosurge_jax.experiment.workdir import (
+    claim,
+    locked,
+    open_for_training,
+    open_trained,
+    read_record,
+)
 
 
 def tiny(**changes):
@@ -15,9 +21,13 @@ def tiny(**changes):
     return config
 
 
+def record(config, **data):
+    return {"config": config, "data": data, "code": {"jax": "1"}, "environment": {"devices": 8}}
+
+
 def begin(root, config):
     workdir = open_for_training(root, config)
-    claim(workdir, config)
+    claim(workdir, record(config, manifest_sha256="ab"))
     return workdir
 
 
@@ -30,9 +40,8 @@ def test_the_same_config_may_come_back(tmp_path):
     first = begin(tmp_path / "run", tiny())
     again = begin(tmp_path / "run", tiny(evaluation__crops=10))
     assert first == again
-    stored = json.loads(first.config.read_text())
+    stored = read_record(first)["config"]
     assert stored["evaluation"]["crops"] == 1 and stored["training"]["steps"] == 8
-    assert "jax" in json.loads(first.versions.read_text())
 
 
 def test_another_config_is_refused_with_the_difference(tmp_path):
@@ -40,10 +49,43 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     with pytest.raises(ConfigError) as refused:
         begin(tmp_path, tiny(training__steps=9, optimizer__learning_rate=0.5))
     message = str(refused.value)
-    assert "belongs to another config (train in another --workdir)" in message
+    assert "belongs to another config (give the one it was trained with" in message
     assert "config.training.steps: 8 -> 9" in message
     assert "config.optimizer.learning_rate: 0.002 -> 0.5" in message
     assert "config.seed" not in message
+
+
+def test_other_data_under_the_same_config_is_refused(tmp_path):
+    workdir = begin(tmp_path, tiny())
+    with pytest.raises(ConfigError, match="(?s)other data.*data.manifest_sha256: 'ab' -> 'cd'"):
+        claim(workdir, record(tiny(), manifest_sha256="cd"))
+
+
+def test_what_may_change_the_bits_is_warned_of(tmp_path, caplog):
+    workdir = begin(tmp_path, tiny())
+    claim(workdir, record(tiny(), manifest_sha256="ab"))
+    assert not caplog.messages
+    claim(workdir, {**record(tiny(), manifest_sha256="ab"), "code": {"jax": "2"}})
+    assert [message.split("another ")[1] for message in caplog.messages] == ["code.jax: '1' -> '2'"]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    workdir = begin(tmp_path, tiny())
+    workdir.record.write_text('{"config": ')
+    with pytest.raises(ConfigError, match=r"run.json: not readable as JSON"):
+        open_for_training(tmp_path, tiny())
+
+
+def test_a_second_run_is_kept_out_until_the_first_ends(tmp_path):
+    workdir = open_for_training(tmp_path / "run", tiny())
+    with locked(workdir):
+        with pytest.raises(
+            ConfigError, match=rf"another run is at work here \(host .* {os.getpid()}"
+        ):
+            with locked(workdir):
+                pass
+    with locked(workdir):
+        pass
 
 
 def test_reading_needs_the_same_model_only(tmp_path):
