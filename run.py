@@ -8,7 +8,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict")
+MODES = ("train", "eval", "predict", "verify")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
@@ -21,8 +21,10 @@ MODE = flags.DEFINE_enum(
     "train",
     MODES,
     "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
-    "config.evaluation.datasets. predict: place the photos given as arguments.",
+    "config.evaluation.datasets. predict: place the photos given as arguments. verify: run the first --steps "
+    "steps again and say whether the losses agree bit for bit.",
 )
+STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 
 
 def quiet_libraries() -> None:
@@ -36,16 +38,21 @@ def quiet_libraries() -> None:
 def main(arguments: list[str]) -> None:
     """Dispatches to a mode; errors of the user's making end in one line."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import evaluate, predict, train
+    from geosurge_jax.experiment import evaluate, predict, train, verify
     from geosurge_jax.experiment.failure import one_line_errors
+    from geosurge_jax.experiment.run_record import ask_for_determinism
 
     quiet_libraries()
     with one_line_errors():
         config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value)
+        if config["deterministic"]:
+            ask_for_determinism()
         if MODE.value == "train":
             train.run(config, workdir)
         elif MODE.value == "eval":
             evaluate.run(config, workdir)
+        elif MODE.value == "verify":
+            verify.run(config, workdir, STEPS.value)
         else:
             predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
 

@@ -25,7 +25,6 @@ from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.training.mesh import put_batch
-from geosurge_jax.training.step import make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, optionally with :variant.")
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["16"], "Global batch sizes.")
@@ -107,16 +106,8 @@ def time_batch_size(
     config: ExperimentConfig, model: assembly.Model, photos: int, tflops: float
 ) -> list[dict[str, Any]]:
     """Times training step and posterior; one row each."""
-    optimizer, _, plan = assembly.plan_training(config, model, 1000, 1000)
-    step = make_train_step(
-        model.system,
-        optimizer,
-        plan,
-        jax.random.key(1),
-        accumulation=config.training.accumulation,
-        average_decay=config.training.average_decay,
-    )
-    state, batch = plan.create(jax.random.key(0)), synthetic_batch(config, model, photos)
+    plan = assembly.plan_training(config, model, 1000, 1000)
+    state, batch = plan.state.create(jax.random.key(0)), synthetic_batch(config, model, photos)
     posterior = jax.jit(lambda params, batch: model.system.posterior(params, batch).log_prob)
     params = jax.jit(lambda s: s.evaluation_params())(state)
     held = {"state": state}
@@ -128,7 +119,7 @@ def time_batch_size(
     rows = []
     for name, lowered, flops in (
         ("posterior", posterior.lower(params, batch), model.system.flops.forward),
-        ("training step", step.lower(state, batch), model.system.flops.training),
+        ("training step", plan.step.lower(state, batch), model.system.flops.training),
     ):
         before = time.perf_counter()
         compiled = lowered.compile()

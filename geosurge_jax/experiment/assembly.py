@@ -22,6 +22,7 @@ from geosurge_jax.systems.contract import System
 from geosurge_jax.training.mesh import make_mesh, put_batch
 from geosurge_jax.training.optimizer import learning_rate, make_optimizer
 from geosurge_jax.training.state import StatePlan, plan_state
+from geosurge_jax.training.step import TrainStep, make_train_step
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,27 @@ def make_model(
     return Model(hierarchy, system, mesh, evaluator)
 
 
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A config's training step on a mesh; nothing is compiled yet.
+
+    Attributes:
+        state: shapes and shardings of the state, and how it is made.
+        step: the jitted step.
+        schedule: step -> learning rate.
+        root_key: key of the run.
+    """
+
+    state: StatePlan
+    step: TrainStep
+    schedule: optax.Schedule
+    root_key: jax.Array
+
+
 def plan_training(
     config: ExperimentConfig, model: Model, total_steps: int, steps_per_epoch: int
-) -> tuple[optax.GradientTransformation, optax.Schedule, StatePlan]:
-    """Optimiser, schedule, and the shapes and shardings of the state."""
+) -> TrainingPlan:
+    """Plans the training step of a config."""
     schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule)
     size = config.augmentation.image_size
@@ -114,7 +132,16 @@ def plan_training(
         model.mesh,
         averaged=config.training.average_decay > 0,
     )
-    return optimizer, schedule, plan
+    root_key = jax.random.key(config.seed)
+    step = make_train_step(
+        model.system,
+        optimizer,
+        plan,
+        root_key,
+        accumulation=config.training.accumulation,
+        average_decay=config.training.average_decay,
+    )
+    return TrainingPlan(plan, step, schedule, root_key)
 
 
 def views(config: ExperimentConfig, crops: int) -> Views:

@@ -47,9 +47,9 @@ def restore_params(
 ) -> tuple[Params, int]:
     """Parameters of the checkpoint that `config.evaluation.checkpoint` names, and its step."""
     # Lengths decide the schedule alone, which evaluation does not use.
-    _, _, plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
+    plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
     return restore_evaluation_params(
-        workdir.checkpoints, plan.abstract, which=config.evaluation.checkpoint
+        workdir.checkpoints, plan.state.abstract, which=config.evaluation.checkpoint
     )
 
 

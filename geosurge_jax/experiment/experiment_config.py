@@ -128,6 +128,7 @@ class ExperimentConfig:
     Attributes:
         name: for titles and logs.
         seed: of initialisation, data order and noise.
+        deterministic: whether GPUs use only kernels that give the same bits on each run.
         data: the photos.
         geocells: the hierarchy.
         system: the system's own config, of the class its registry entry names.
@@ -141,6 +142,7 @@ class ExperimentConfig:
 
     name: str
     seed: int
+    deterministic: bool
     data: DataConfig
     geocells: GeocellsConfig
     system: Any
@@ -159,8 +161,8 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError, ValueError: one line that names the key, the value and what was expected.
     """
     expected = {
-        "name", "seed", "data", "geocells", "system_name", "system", "augmentation", "optimizer",
-        "training", "mesh", "evaluation",
+        "name", "seed", "deterministic", "data", "geocells", "system_name", "system", "augmentation",
+        "optimizer", "training", "mesh", "evaluation",
     }  # fmt: skip
     if set(config) != expected:
         raise ConfigError(
@@ -173,6 +175,7 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
     return ExperimentConfig(
         name=config["name"],
         seed=config["seed"],
+        deterministic=config["deterministic"],
         data=from_mapping(DataConfig, config["data"], "config.data"),
         geocells=from_mapping(GeocellsConfig, config["geocells"], "config.geocells"),
         system=from_mapping(SYSTEMS[system_name].config, config["system"], "config.system"),

@@ -21,8 +21,7 @@ from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.layout import layout_report
 from geosurge_jax.training.parameters import parameter_table
 from geosurge_jax.training.random_streams import stream
-from geosurge_jax.training.state import StatePlan, TrainState
-from geosurge_jax.training.step import make_train_step
+from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.stopping import StopRequests, stop_requests
 from geosurge_jax.training.writer import MetricWriter
 
@@ -67,7 +66,7 @@ def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
 
 
 def restore_or_create(
-    checkpointer: Checkpointer, plan: StatePlan, root_key: jax.Array
+    checkpointer: Checkpointer, plan: assembly.TrainingPlan
 ) -> tuple[TrainState, Progress]:
     """Finds where a run starts.
 
@@ -77,8 +76,13 @@ def restore_or_create(
     2. Fresh parameters from `config.seed`, at step 0.
     """
     if checkpointer.latest_step() is not None:
-        return checkpointer.restore(plan.abstract)
-    return plan.create(stream(root_key, "init")), Progress()
+        return checkpointer.restore(plan.state.abstract)
+    return create_state(plan), Progress()
+
+
+def create_state(plan: assembly.TrainingPlan) -> TrainState:
+    """The state at step 0: a function of the run's key alone."""
+    return plan.state.create(stream(plan.root_key, "init"))
 
 
 def train(
@@ -92,24 +96,14 @@ def train(
     """Trains to the end; the results are in the workdir."""
     epoch = assembly.steps_per_epoch(config, split)
     lengths = loop_config(config, epoch)
-    optimizer, schedule, plan = assembly.plan_training(config, model, lengths.total_steps, epoch)
-    terminal.print_system(
-        model.system, parameter_table(plan.abstract.trained, plan.abstract.frozen)
-    )
+    plan = assembly.plan_training(config, model, lengths.total_steps, epoch)
+    shapes = plan.state.abstract
+    terminal.print_system(model.system, parameter_table(shapes.trained, shapes.frozen))
     if jax.process_index() == 0:
-        write_text(workdir.layout, layout_report(plan.layout, model.mesh))
-    root_key = jax.random.key(config.seed)
-    training_step = make_train_step(
-        model.system,
-        optimizer,
-        plan,
-        root_key,
-        accumulation=config.training.accumulation,
-        average_decay=config.training.average_decay,
-    )
+        write_text(workdir.layout, layout_report(plan.state.layout, model.mesh))
     with ExitStack() as opened:
         checkpointer = opened.enter_context(closing(open_checkpointer(config, workdir)))
-        state, progress = restore_or_create(checkpointer, plan, root_key)
+        state, progress = restore_or_create(checkpointer, plan)
         batches = opened.enter_context(closing(open_batches(config, model, split)))
         batches.set_state({"next_index": progress.next_index})
         writer = None
@@ -124,13 +118,13 @@ def train(
         )
         training = loop.Training(
             config=lengths,
-            step=training_step,
+            step=plan.step,
             batches=batches,
             put=model.evaluator.put,
             evaluate=lambda state: validate(config, model, validation, state, stop),
             checkpointer=checkpointer,
             writer=writer,
-            learning_rate=schedule,
+            learning_rate=plan.schedule,
             directory=workdir.root,
             record_ids=lambda index: [split.records[int(i)]["id"] for i in index],
             report=report,

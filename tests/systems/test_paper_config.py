@@ -10,7 +10,6 @@ from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.training.mesh import batch_sharding
 from geosurge_jax.training.parameters import flatten, parameter_table
-from geosurge_jax.training.step import make_train_step
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +32,8 @@ def planned(experiment):
 
 def test_tower_has_the_published_size(planned):
     """CLIP ViT-L/14 at 336 px: 303,507,456 parameters in its vision model (Radford et al. 2021)."""
-    _, _, plan = planned
-    rows = {row.part: row for row in parameter_table(plan.abstract.trained, plan.abstract.frozen)}
+    shapes = planned.state.abstract
+    rows = {row.part: row for row in parameter_table(shapes.trained, shapes.frozen)}
     assert rows["visual"].trained + rows["visual"].frozen == 303_507_456
     assert rows["visual"].trained == 4 * 12_596_224 + 2 * 1024
     assert rows["table"].frozen == 0
@@ -51,11 +50,8 @@ def test_tower_costs_what_its_formula_says(experiment):
 
 def test_step_lowers_for_a_mesh(experiment, planned):
     config, model = experiment
-    optimizer, _, plan = planned
+    state = planned.state.abstract
     with jax.set_mesh(model.mesh):
-        step = make_train_step(
-            model.system, optimizer, plan, jax.random.key(0), accumulation=1, average_decay=0.0
-        )
         data = batch_sharding(model.mesh)
         shapes = {
             "image": ((8, 336, 336, 3), np.uint8),
@@ -67,8 +63,8 @@ def test_step_lowers_for_a_mesh(experiment, planned):
             name: jax.ShapeDtypeStruct(shape, dtype, sharding=data)
             for name, (shape, dtype) in shapes.items()
         }
-        text = step.lower(plan.abstract, batch).as_text()
+        text = planned.step.lower(state, batch).as_text()
     assert "bf16" in text
-    state_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(plan.abstract.opt_state))
-    trained_bytes = sum(leaf.size * 4 for leaf in flatten(plan.abstract.trained).values())
+    state_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.opt_state))
+    trained_bytes = sum(leaf.size * 4 for leaf in flatten(state.trained).values())
     assert state_bytes < 2.01 * trained_bytes
