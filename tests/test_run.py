@@ -2,8 +2,9 @@
 
 import csv
 import json
-import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 import chex
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+
+from benchmarks.chaos import final_state, kept_steps, reproducible_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "--config=configs/geosurge.py:tiny"
@@ -40,20 +42,6 @@ def run(workdir, datasets, *arguments, expect=0):
     )
     assert done.returncode == expect, done.stderr
     return done
-
-
-def kept_steps(workdir):
-    return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
-
-
-def final_state(workdir):
-    newest = workdir / "checkpoints" / str(kept_steps(workdir)[-1])
-    reader = ocp.PyTreeCheckpointer()
-    shapes = reader.metadata(newest / "state").item_metadata.tree
-    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
-    state = reader.restore(newest / "state", restore_args=as_numpy)
-    progress = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(newest / "progress")
-    return state, progress
 
 
 @pytest.fixture(scope="module")
@@ -85,31 +73,82 @@ def test_training_leaves_what_it_promises(trained):
     assert "2500 km" in done.stderr and str(workdir / "report.html") in done.stderr
 
 
-def test_killed_and_resumed_equals_undisturbed(trained, datasets, tmp_path):
-    process = subprocess.Popen(
-        command(tmp_path, datasets), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    metrics = tmp_path / "metrics.jsonl"
+def wait_for(process, metrics, text):
     deadline = time.monotonic() + 300
-    while not (metrics.exists() and '"step": 4, "train' in metrics.read_text()):
+    while not (metrics.exists() and text in metrics.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert max(kept_steps(tmp_path), default=0) < 8, "killed before the end"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_ended_and_resumed_equals_undisturbed(trained, datasets, tmp_path, number):
+    process = subprocess.Popen(
+        command(tmp_path, datasets),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(process, tmp_path / "metrics.jsonl", '"step": 4, "train')
+    process.send_signal(number)
+    _, errors = process.communicate()
+    newest = max(kept_steps(tmp_path), default=0)
+    assert newest < 8, "ended before the end"
+    if number == signal.SIGTERM:
+        assert process.returncode == 75
+        assert f"stopped by SIGTERM: the state after step {newest} is saved" in errors
+        assert "Traceback" not in errors
     run(tmp_path, datasets)
     straight, straight_progress = final_state(trained[0])
     resumed, resumed_progress = final_state(tmp_path)
     assert resumed_progress == straight_progress
-    assert kept_steps(tmp_path) == kept_steps(trained[0])
+    assert kept_steps(tmp_path)[-1] == kept_steps(trained[0])[-1] == 8
     assert len(jax.tree.leaves(straight)) > 20
     chex.assert_trees_all_equal(resumed, straight)
+    assert reproducible_metrics(tmp_path) == reproducible_metrics(trained[0])
 
-    def deterministic(path):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        return [{k: v for k, v in row.items() if k != "train/photos_per_second"} for row in rows]
 
-    assert deterministic(metrics) == deterministic(trained[0] / "metrics.jsonl")
+def test_a_second_run_in_the_same_workdir_is_refused(datasets, tmp_path):
+    first = subprocess.Popen(
+        command(tmp_path, datasets), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(first, tmp_path / "run.lock", "process")
+    done = run(tmp_path, datasets, expect=2)
+    first.terminate()
+    assert f"another run is at work here (host {socket.gethostname()}" in done.stderr
+    assert f"process {first.pid})" in done.stderr and "Traceback" not in done.stderr
+    first.wait()
+
+
+def test_a_clock_that_goes_back_changes_nothing(trained, datasets, tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, datasets), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(process, tmp_path / "metrics.jsonl", '"step": 4, "train')
+    process.kill()
+    process.wait()
+    yesterday = "import runpy, sys, time; now = time.time; time.time = lambda: now() - 86400; "
+    run_again = f"{yesterday}sys.argv = sys.argv[1:]; runpy.run_path('run.py', run_name='__main__')"
+    arguments = command(tmp_path, datasets)
+    done = subprocess.run(
+        [arguments[0], "-c", run_again, *arguments[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    chex.assert_trees_all_equal(final_state(tmp_path), final_state(trained[0]))
+
+
+def test_the_first_steps_run_again_agree_until_a_bit_is_changed(trained, datasets, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained[0], workdir)
+    done = run(workdir, datasets, "--mode=verify", "--steps=4")
+    assert "steps 1 to 4: all 2 logged lines of metrics agree bit for bit" in " ".join(
+        done.stderr.split()
+    )
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    rows[1]["train/loss"] = float(np.nextafter(np.float32(rows[1]["train/loss"]), np.float32(0)))
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run(workdir, datasets, "--mode=verify", expect=2)
+    assert "error: step 4: train/loss is" in done.stderr and "the bits differ" in done.stderr
 
 
 def test_evaluation_alone_gives_the_same_table(trained, datasets):
