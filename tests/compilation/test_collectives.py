@@ -80,7 +80,9 @@ def test_a_split_table_is_not_gathered_and_a_gathered_one_is_found(mesh):
     split = table_program(mesh, softmax_loss)
     assert collectives(split)
     assert gathers_of_rows(split, 4096) == ()
-    assert [x.opcode for x in gathers_of_rows(table_program(mesh, gathered), 4096)][0] == "all-gather"
+    assert [x.opcode for x in gathers_of_rows(table_program(mesh, gathered), 4096)][
+        0
+    ] == "all-gather"
 
 
 def snippet(lines, computations="", header="num_partitions=8"):
@@ -165,35 +167,35 @@ def test_a_collective_in_several_parts_counts_once(kind):
 # The TPU compiler repeats an overlapped collective in the fusions that start it, carry it on and wait for it.
 FUSED_GATHER = """
 %start (p: f32[16,32]) -> (f32[16,32], f32[32,32], u32[]) {
-  %p.1 = f32[16,32]{1,0} parameter(0)
-  %ag.1 = f32[32,32]{1,0} all-gather(%p.1), channel_id=7, replica_groups={{0,1}}, dimensions={0}
-  ROOT %c.1 = (f32[16,32]{1,0}, f32[32,32]{1,0}, u32[]{:S(2)}) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
+  %p.1 = f32[16,32] parameter(0)
+  %ag.1 = f32[32,32] all-gather(%p.1), channel_id=7, replica_groups={{0,1}}, dimensions={0}
+  ROOT %c.1 = (f32[16,32], f32[32,32], u32[]{:S(2)}) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
 }
 
 %beside (p: f32[16,32], q: f32[32,32], w: f32[16,32]) -> (f32[16,32], f32[16,32], f32[32,32], f32[32,32]) {
-  %p.2 = f32[16,32]{1,0} parameter(0)
-  %q.2 = f32[32,32]{1,0} parameter(1)
-  %w.2 = f32[16,32]{1,0} parameter(2)
-  %work = f32[16,32]{1,0} tanh(%w.2)
-  %ag.2 = f32[32,32]{1,0} all-gather(%p.2), channel_id=7, replica_groups={{0,1}}, dimensions={0}
-  ROOT %t.2 = (f32[16,32]{1,0}, f32[16,32]{1,0}, f32[32,32]{1,0}, f32[32,32]{1,0}) tuple(%work, %p.2, %q.2, %ag.2)
+  %p.2 = f32[16,32] parameter(0)
+  %q.2 = f32[32,32] parameter(1)
+  %w.2 = f32[16,32] parameter(2)
+  %work = f32[16,32] tanh(%w.2)
+  %ag.2 = f32[32,32] all-gather(%p.2), channel_id=7, replica_groups={{0,1}}, dimensions={0}
+  ROOT %t.2 = (f32[16,32], f32[16,32], f32[32,32], f32[32,32]) tuple(%work, %p.2, %q.2, %ag.2)
 }
 
 %wait (p: f32[16,32], q: f32[32,32]) -> f32[32,32] {
-  %p.3 = f32[16,32]{1,0} parameter(0)
-  %q.3 = f32[32,32]{1,0} parameter(1)
-  %ag.3 = f32[32,32]{1,0} all-gather(%p.3), channel_id=7, replica_groups={{0,1}}, dimensions={0}
-  ROOT %c.3 = f32[32,32]{1,0} custom-call(%p.3, %q.3, %ag.3), custom_call_target="AsyncCollectiveDone"
+  %p.3 = f32[16,32] parameter(0)
+  %q.3 = f32[32,32] parameter(1)
+  %ag.3 = f32[32,32] all-gather(%p.3), channel_id=7, replica_groups={{0,1}}, dimensions={0}
+  ROOT %c.3 = f32[32,32] custom-call(%p.3, %q.3, %ag.3), custom_call_target="AsyncCollectiveDone"
 }
 """
 FUSED_LINES = """
-  %s = (f32[16,32]{1,0}, f32[32,32]{1,0}, u32[]{:S(2)}) fusion(%a), kind=kCustom, calls=%start
-  %g0 = f32[16,32]{1,0} get-tuple-element(%s), index=0
-  %g1 = f32[32,32]{1,0} get-tuple-element(%s), index=1
-  %b = (f32[16,32]{1,0}, f32[16,32]{1,0}, f32[32,32]{1,0}, f32[32,32]{1,0}) fusion(%g0, %g1, %a), kind=kLoop, calls=%beside
-  %g2 = f32[16,32]{1,0} get-tuple-element(%b), index=1
-  %g3 = f32[32,32]{1,0} get-tuple-element(%b), index=2
-  %d = f32[32,32]{1,0} fusion(%g2, %g3), kind=kCustom, calls=%wait, metadata={op_name="jit(f)/gather"}
+  %s = (f32[16,32], f32[32,32], u32[]{:S(2)}) fusion(%a), kind=kCustom, calls=%start
+  %g0 = f32[16,32] get-tuple-element(%s), index=0
+  %g1 = f32[32,32] get-tuple-element(%s), index=1
+  %b = (f32[16,32], f32[16,32], f32[32,32], f32[32,32]) fusion(%g0, %g1, %a), kind=kLoop, calls=%beside
+  %g2 = f32[16,32] get-tuple-element(%b), index=1
+  %g3 = f32[32,32] get-tuple-element(%b), index=2
+  %d = f32[32,32] fusion(%g2, %g3), kind=kCustom, calls=%wait, metadata={op_name="jit(f)/gather"}
 """
 
 

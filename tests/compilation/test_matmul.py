@@ -9,7 +9,9 @@ from geosurge_jax.compilation.program import parse_program
 
 
 def compile_for(function, *shapes, dtype=jnp.float32):
-    return jax.jit(function).lower(*[jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]).compile()
+    return (
+        jax.jit(function).lower(*[jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]).compile()
+    )
 
 
 def flops_of(compiled):
@@ -71,7 +73,13 @@ def test_forward_and_backward_of_a_scanned_stack(remat):
 
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"),
-    [(1, "SAME", 1, 1), (2, "SAME", 1, 1), (1, "VALID", 2, 1), (1, "SAME", 1, 4), (3, "SAME", 2, 2)],
+    [
+        (1, "SAME", 1, 1),
+        (2, "SAME", 1, 1),
+        (1, "VALID", 2, 1),
+        (1, "SAME", 1, 4),
+        (3, "SAME", 2, 2),
+    ],
 )
 def test_convolutions_as_xla_counts_them(stride, padding, dilation, groups):
     def convolve(image, kernel):

@@ -31,7 +31,10 @@ ENTRY %main (a: f32[256], b: f32[256], w: f32[8,256], i: s32[]) -> f32[] {{
         ("  %c = f32[256]{0:T(256)S(1)} add(%a, %b)", 2 * KB),
         ("  %c = f32[256]{0} bitcast(%a)\n  %t = (f32[256]{0}) tuple(%c)", 0),
         ("  %c = f32[1,256]{1,0} slice(%w), slice={[2:3], [0:256]}", 2 * KB),
-        ("  %c = f32[1,256]{1,0} dynamic-slice(%w, %i, %i), dynamic_slice_sizes={1,256}", 2 * KB + 8),
+        (
+            "  %c = f32[1,256]{1,0} dynamic-slice(%w, %i, %i), dynamic_slice_sizes={1,256}",
+            2 * KB + 8,
+        ),
         (
             "  %u = f32[1,256]{1,0} bitcast(%a)\n"
             "  %c = f32[8,256]{1,0} dynamic-update-slice(%w, %u, %i, %i)",

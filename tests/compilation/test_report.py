@@ -55,7 +55,11 @@ def report():
 def test_memory_of_a_chip(report):
     memory = report.memory
     arguments = 4 * (16 * 16 + 16 * 16 + 16 * 16)
-    assert (memory.arguments, memory.outputs, memory.aliased) == (arguments, 16 * 16 * 4, 16 * 16 * 4)
+    assert (memory.arguments, memory.outputs, memory.aliased) == (
+        arguments,
+        16 * 16 * 4,
+        16 * 16 * 4,
+    )
     assert memory.total == arguments + memory.temporaries + memory.code
     assert memory.headroom == 100_000 - memory.total
     assert report.fits
@@ -93,7 +97,14 @@ def test_lines_to_read(report):
     assert lines[0] == "training step, 32 photos, on live: 8 x test chip as 2 data x 4 fsdp: fits"
     assert 20 <= len(lines) <= 32
     assert max(map(len, lines)) <= 130
-    for words in ("temporaries", "headroom", "all-reduce", "1 TFLOP/s", "lowered in 1.5 s", "made up"):
+    for words in (
+        "temporaries",
+        "headroom",
+        "all-reduce",
+        "1 TFLOP/s",
+        "lowered in 1.5 s",
+        "made up",
+    ):
         assert words in text
     assert as_markdown(report).startswith("### training step, 32 photos")
     table = [line for line in as_markdown(report).splitlines() if line.startswith("|")]

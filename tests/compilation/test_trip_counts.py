@@ -96,7 +96,14 @@ ENTRY %main (x: f32[8], unknown: s32[]) -> f32[8] {
 
 @pytest.mark.parametrize(
     ("start", "step", "limit", "direction"),
-    [(0, 1, 6, "LT"), (2, 3, 12, "LT"), (2, 3, 11, "LE"), (9, -2, 0, "GT"), (5, 1, 5, "LT"), (0, 2, 8, "NE")],
+    [
+        (0, 1, 6, "LT"),
+        (2, 3, 12, "LT"),
+        (2, 3, 11, "LE"),
+        (9, -2, 0, "GT"),
+        (5, 1, 5, "LT"),
+        (0, 2, 8, "NE"),
+    ],
 )
 def test_the_counter_is_followed(start, step, limit, direction):
     values = {"START": start, "STEP": step, "LIMIT": limit, "DIRECTION": direction}
