@@ -169,7 +169,7 @@ FUSED_GATHER = """
 %start (p: f32[16,32]) -> (f32[16,32], f32[32,32], u32[]) {
   %p.1 = f32[16,32] parameter(0)
   %ag.1 = f32[32,32] all-gather(%p.1), channel_id=7, replica_groups={{0,1}}, dimensions={0}
-  ROOT %c.1 = (f32[16,32], f32[32,32], u32[]{:S(2)}) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
+  ROOT %c.1 = (f32[16,32], f32[32,32], u32[]) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
 }
 
 %beside (p: f32[16,32], q: f32[32,32], w: f32[16,32]) -> (f32[16,32], f32[16,32], f32[32,32], f32[32,32]) {
@@ -189,7 +189,7 @@ FUSED_GATHER = """
 }
 """
 FUSED_LINES = """
-  %s = (f32[16,32], f32[32,32], u32[]{:S(2)}) fusion(%a), kind=kCustom, calls=%start
+  %s = (f32[16,32], f32[32,32], u32[]) fusion(%a), kind=kCustom, calls=%start
   %g0 = f32[16,32] get-tuple-element(%s), index=0
   %g1 = f32[32,32] get-tuple-element(%s), index=1
   %b = (f32[16,32], f32[16,32], f32[32,32], f32[32,32]) fusion(%g0, %g1, %a), kind=kLoop, calls=%beside
