@@ -8,13 +8,15 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict", "verify")
+MODES = ("train", "eval", "predict", "verify", "compile")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
 )
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Where the run lives: checkpoints, metrics, report.", required=True
+    "workdir",
+    None,
+    "Where the run lives: checkpoints, metrics, report; compile: where its reports go (workdir/compile).",
 )
 MODE = flags.DEFINE_enum(
     "mode",
@@ -22,9 +24,17 @@ MODE = flags.DEFINE_enum(
     MODES,
     "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
     "config.evaluation.datasets. predict: place the photos given as arguments. verify: run the first --steps "
-    "steps again and say whether the losses agree bit for bit.",
+    "steps again and say whether the losses agree bit for bit. compile: compile training step and posterior "
+    "for --topology and report memory, cost and bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
+
+
+TOPOLOGY = flags.DEFINE_string(
+    "topology",
+    "live",
+    "compile: a TPU slice, as v5e:16x16, or live for the devices of this machine.",
+)
 
 
 def quiet_libraries() -> None:
@@ -38,13 +48,13 @@ def quiet_libraries() -> None:
 def main(arguments: list[str]) -> None:
     """Dispatches to a mode; errors of the user's making end in one line."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import evaluate, predict, train, verify
+    from geosurge_jax.experiment import compile, evaluate, predict, train, verify
     from geosurge_jax.experiment.failure import one_line_errors
     from geosurge_jax.experiment.run_record import ask_for_determinism
 
     quiet_libraries()
     with one_line_errors():
-        config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value)
+        config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value or "workdir/compile")
         if config["deterministic"]:
             ask_for_determinism()
         if MODE.value == "train":
@@ -53,6 +63,8 @@ def main(arguments: list[str]) -> None:
             evaluate.run(config, workdir)
         elif MODE.value == "verify":
             verify.run(config, workdir, STEPS.value)
+        elif MODE.value == "compile":
+            compile.run(config, workdir, TOPOLOGY.value)
         else:
             predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
 
@@ -63,6 +75,8 @@ def parse_flags(arguments: list[str]) -> list[str]:
         rest = flags.FLAGS(arguments)
         if CONFIG.value is None:
             raise flags.IllegalFlagValueError("--config is missing")
+        if WORKDIR.value is None and MODE.value != "compile":
+            raise flags.IllegalFlagValueError("--workdir is missing")
         CONFIG.value.to_dict()  # where the file could not be loaded, this says why
     except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
         lines = [line.strip() for line in str(error).replace("\\n", "\n").splitlines()]

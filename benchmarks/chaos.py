@@ -71,8 +71,8 @@ def final_state(workdir: Path) -> tuple[Any, Any]:
 
     newest = workdir / "checkpoints" / str(kept_steps(workdir)[-1])
     reader = ocp.PyTreeCheckpointer()
-    shapes = reader.metadata(newest / "state").item_metadata.tree
-    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
+    metadata: Any = reader.metadata(newest / "state").item_metadata
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata.tree)
     state = reader.restore(newest / "state", restore_args=as_numpy)
     return state, ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(newest / "progress")
 

@@ -14,6 +14,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 OWN_FOLDERS = (PACKAGE, PACKAGE.parent / "data", PACKAGE.parent / "configs")
 
 
+class NegativeAnswer(RuntimeError):
+    """What a mode was asked to find out turned out to be not so; the process exits with 1."""
+
+
 def raised_by_us(error: BaseException) -> bool:
     """Whether the line that raised is ours: a check that was written for a person to read."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -24,9 +28,10 @@ def raised_by_us(error: BaseException) -> bool:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Prints our own errors as `error: ...` and exits with 2; `--verbosity=1` shows the traceback too.
+    """Prints our own errors as `error: ...` and exits with 2, or with 1 for a `NegativeAnswer`.
 
-    A run that was asked to stop says so and exits with the code of `StoppedError`.
+    A run that was asked to stop says so and exits with the code of `StoppedError`. `--verbosity=1` shows the
+    traceback too.
     """
     try:
         yield
@@ -38,4 +43,4 @@ def one_line_errors() -> Iterator[None]:
             raise
         LOG.debug("where it was raised", exc_info=True)
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, NegativeAnswer) else 2)

@@ -10,6 +10,7 @@ import jax
 from geosurge_jax.experiment import assembly, terminal, train
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.failure import NegativeAnswer
 from geosurge_jax.experiment.run_record import describe_run
 from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training
 from geosurge_jax.geo import load_hierarchy
@@ -19,7 +20,7 @@ from geosurge_jax.training.writer import read_metrics
 TIMES = ("train/learning_rate", "train/photos_per_second")
 
 
-class BitsDifferError(RuntimeError):
+class BitsDifferError(NegativeAnswer):
     """The steps that were run again do not agree with the run's metrics."""
 
 
