@@ -166,5 +166,5 @@ def _valid_positions(
     """Pairs of an output and a kernel position that meet an element, not padding and not a hole."""
     output = np.arange(output_size)[:, None] * stride
     position = output + np.arange(kernel_size)[None] * kernel_dilation - padding
-    exists = (position >= 0) & (position < (input_size - 1) * image_dilation + 1)
+    exists = (position >= 0) & (position < input_size * image_dilation)
     return int(np.count_nonzero(exists & (position % image_dilation == 0)))

@@ -88,7 +88,7 @@ def _bytes_read(module: Module, computation: Computation, name: str) -> int:
     read = 0
     for user in computation.users[name]:
         is_first = user.operands[0] == name and name not in user.operands[1:]
-        if user.opcode in ("bitcast", "get-tuple-element"):
+        if user.opcode == "bitcast":
             read += _bytes_read(module, computation, user.name)
         elif user.opcode in _SLICES and is_first:
             read += sum(shape.bytes for shape in user.shapes)

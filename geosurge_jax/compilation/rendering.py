@@ -37,7 +37,7 @@ def as_markdown(report: CompileReport) -> str:
     lines = [f"### {headline(report)}"]
     for heading, rows in sections(report):
         lines += ["", f"| {heading} | |", "|---|---|"]
-        lines += [f"| {label} | {text.replace('|', '/')} |" for label, text in rows]
+        lines += [f"| {label} | {text} |" for label, text in rows]
     return "\n".join(lines) + "\n"
 
 

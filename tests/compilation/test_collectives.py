@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from geosurge_jax.compilation.collectives import collectives, gathers_of_rows
+from geosurge_jax.compilation.memory_traffic import memory_traffic
 from geosurge_jax.compilation.program import parse_program
 
 LOOPS = 3
@@ -202,6 +205,24 @@ FUSED_LINES = """
 def test_a_tpu_gather_spread_over_fusions_counts_once():
     (found,) = collectives(snippet(FUSED_LINES, FUSED_GATHER))
     assert (found.kind, found.count, found.bytes_received) == ("all-gather", 1, 16 * 32 * 4)
+
+
+def test_two_gathers_on_one_channel_are_two():
+    twice = re.sub(r"%(s|g0|g1|b|g2|g3|d)\b", r"%\1.again", FUSED_LINES)
+    (found,) = collectives(snippet(FUSED_LINES + twice, FUSED_GATHER))
+    assert found.count == 2
+    line = "  %{} = f32[16,32] all-reduce(%a), channel_id=3, replica_groups={{}}, to_apply=%add\n"
+    (found,) = collectives(snippet(line.format("x") + line.format("y")))
+    assert found.count == 2
+
+
+def test_memory_that_overlapped_collectives_move():
+    # Read: the operand by what starts it, the operand of the work beside it. Written: the work's result, the
+    # gathered array by what waits for it.
+    size = 16 * 32 * 4
+    assert memory_traffic(snippet(FUSED_LINES, FUSED_GATHER)) == 2 * size + size + 2 * size
+    lines, computations, _ = ASYNCHRONOUS["reduce-scatter"]
+    assert memory_traffic(snippet(lines, computations)) == size + size / 8
 
 
 def test_a_tpu_reduce_scatter_is_told_from_an_all_reduce():

@@ -217,6 +217,15 @@ def test_products_handed_to_a_gpu_library(name):
     assert (flops.narrow, flops.wide) == (0, expected)
 
 
+def test_batch_groups_share_the_work():
+    line = (
+        "%c = f32[2,3,3,8]{3,2,1,0} convolution(%a, %b), window={size=3x3}, dim_labels=b01f_01io->b01f, "
+        "batch_group_count=2"
+    )
+    flops = matmul_flops(one_instruction("f32[4,5,5,3]{3,2,1,0}", "f32[3,3,3,8]{3,2,1,0}", line))
+    assert flops.total == 2 * 2 * 3 * 8 * (3 * 3) * (3 * 3)
+
+
 def test_kernels_that_cannot_be_counted_are_named():
     line = '%c = f32[8]{0} custom-call(%a, %b), custom_call_target="__cudnn$fmhaSoftmax"'
     flops = matmul_flops(one_instruction("f32[8]{0}", "f32[8]{0}", line))

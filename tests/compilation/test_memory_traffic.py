@@ -64,11 +64,6 @@ def test_instructions_by_hand(lines, expected):
 
 # One layer's weights out of a stack, times x; the stack's slice is what is read.
 SLICING = """
-%renamed (s: f32[8,256]) -> f32[8,256] {
-  %s = f32[8,256]{1,0} parameter(0)
-  ROOT %v = f32[8,256]{1,0} bitcast(%s)
-}
-
 %inner (q: f32[8,256], j: s32[]) -> f32[1,256] {
   %q = f32[8,256]{1,0} parameter(0)
   %j = s32[] parameter(1)
@@ -79,7 +74,8 @@ SLICING = """
   %p = f32[8,256]{1,0} parameter(0)
   %x = f32[256]{0} parameter(1)
   %k = s32[] parameter(2)
-  %slice = f32[1,256]{1,0} fusion(%p, %k), kind=kLoop, calls=%inner
+  %v = f32[8,256]{1,0} bitcast(%p)
+  %slice = f32[1,256]{1,0} fusion(%v, %k), kind=kLoop, calls=%inner
   %y = f32[1,256]{1,0} bitcast(%x)
   ROOT %product = f32[1,256]{1,0} multiply(%slice, %y)
 }
@@ -117,6 +113,18 @@ def test_fusions_pass_operands_on_for_nothing():
 """
     line = "  %f = (f32[256]{0}, f32[256]{0}) fusion(%a, %b), kind=kLoop, calls=%two"
     assert traffic(line, computation) == 2 * KB
+
+
+def test_fusions_that_end_in_an_instruction_of_several_results():
+    computation = """
+%both (p: f32[256], q: f32[256]) -> (f32[256], f32[256]) {
+  %p = f32[256]{0} parameter(0)
+  %q = f32[256]{0} parameter(1)
+  ROOT %s = (f32[256]{0}, f32[256]{0}) sort(%p, %q), dimensions={0}, to_apply=%less
+}
+"""
+    line = "  %f = (f32[256]{0}, f32[256]{0}) fusion(%a, %b), kind=kLoop, calls=%both"
+    assert traffic(line, computation) == 4 * KB
 
 
 def test_a_loop_over_layers_reads_each_layer_once_and_the_state_as_often_as_it_runs():

@@ -117,6 +117,42 @@ def test_the_counter_is_followed(start, step, limit, direction):
     assert parse_program(text).runs["body"] == expected
 
 
+def test_what_the_compiler_wrote_beside_the_loop_is_taken():
+    noted = LOOP.replace("body=%body", 'body=%body, backend_config={"known_trip_count":{"n":"11"}}')
+    assert parse_program(noted).runs["body"] == 11
+
+
+def test_a_computation_called_twice_runs_twice():
+    text = LOOP.replace("START", "0").replace("STEP", "1").replace("DIRECTION", "LT")
+    again = (
+        "  %again = (s32[], f32[8], s32[]) while(%t), condition=%condition, body=%body\n  ROOT %y"
+    )
+    program = parse_program(text.replace("LIMIT", "6").replace("  ROOT %y", again))
+    assert program.runs["body"] == 12
+
+
+def test_both_computations_of_a_condition():
+    program = parse_program("""HloModule m
+
+%yes (p: f32[8]) -> f32[8] {
+  %p = f32[8] parameter(0)
+  ROOT %a = f32[8] tanh(%p)
+}
+
+%no (q: f32[8]) -> f32[8] {
+  %q = f32[8] parameter(0)
+  ROOT %b = f32[8] tanh(%q)
+}
+
+ENTRY %main (c: pred[], x: f32[8]) -> f32[8] {
+  %c = pred[] parameter(0)
+  %x = f32[8] parameter(1)
+  ROOT %r = f32[8] conditional(%c, %x, %x), true_computation=%yes, false_computation=%no
+}
+""")
+    assert runs_of_tanh(program) == 2
+
+
 def test_a_limit_that_is_an_argument_is_not_known():
     text = LOOP.replace("START", "0").replace("STEP", "1").replace("DIRECTION", "LT")
     text = text.replace("%limit = s32[]{:T(128)} constant(LIMIT)", "%limit = s32[] copy(%unknown)")
