@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from geosurge_jax.training import stored
+from geosurge_jax.training.abandoned_io import abandoned_io_silenced
 from geosurge_jax.training.state import TrainState
+from geosurge_jax.training.stopping import StoppedError
 from geosurge_jax.training.stored import CheckpointError, DamagedError
 
 LOG = logging.getLogger(__name__)
@@ -87,6 +90,8 @@ class Checkpointer:
             minimize: whether less is better.
         """
         self._directory, self._name = directory, watched
+        self._silenced = ExitStack()
+        self._silenced.enter_context(abandoned_io_silenced())
         if jax.process_index() == 0:
             _tidy(directory)
         stored.meet("geosurge_jax: checkpoints tidied")
@@ -185,10 +190,8 @@ class Checkpointer:
         Raises:
             CheckpointError: it failed.
         """
-        try:
+        with self._silenced, closing(self._manager):
             self.wait()
-        finally:
-            self._manager.close()
 
     def __enter__(self) -> "Checkpointer":
         return self
@@ -197,8 +200,8 @@ class Checkpointer:
         try:
             self.close()
         except CheckpointError as error:
-            if kind is None:
-                raise
+            if kind is None or issubclass(kind, StoppedError):
+                raise  # a stopped run says that its state is saved
             # What already ends the run is what its user must read last.
             LOG.warning("%s", error)
 
@@ -210,7 +213,7 @@ class Checkpointer:
         )
         return CheckpointError(
             f"{self._directory}: the checkpoint of step {failed} could not be saved "
-            f"({stored.first_line(error)}); {left}; start again to go on from there"
+            f"({stored.cause(error)}); {left}; start again to go on from there"
         )
 
     def _put_aside_to_replace(self, step: int) -> None:

@@ -5,15 +5,11 @@ A checkpoint is a folder `STEP/` of two items that appear together or not at all
 of the object itself. Nothing here writes or moves.
 """
 
-import gc
 import json
-import logging
 import math
-import sys
-import time
+import re
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +20,11 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
+from geosurge_jax.training.abandoned_io import abandoned_io_silenced
 from geosurge_jax.training.fingerprint import fingerprints, leaf_types
 
 STATE, NOTES = "state", "progress"
-ABANDONED_READS_SECONDS = 0.5
+LONGEST_CAUSE = 160
 
 
 class CheckpointError(RuntimeError):
@@ -111,7 +108,7 @@ def read_notes(checkpoint: Path) -> Notes:
     try:
         content = ocp.JsonCheckpointHandler().restore(epath.Path(checkpoint / NOTES))
     except (OSError, ValueError) as error:
-        raise DamagedError(f"{NOTES}: {first_line(error)}") from error
+        raise DamagedError(f"{NOTES}: {cause(error)}") from error
     if not isinstance(content, dict):
         raise DamagedError(f"{NOTES}: not a JSON object")
     return Notes.decode(content)
@@ -144,7 +141,7 @@ def read_arrays(checkpoint: Path, abstract: Any) -> Any:
     Raises:
         DamagedError: unreadable.
     """
-    with _abandoned_reads_silenced():
+    with abandoned_io_silenced():
         try:
             restored = ocp.PyTreeCheckpointHandler().restore(
                 epath.Path(checkpoint / STATE),
@@ -158,31 +155,10 @@ def read_arrays(checkpoint: Path, abstract: Any) -> Any:
             raise  # of this machine, not of the file
         except Exception as error:  # whatever a parser makes of damaged bytes
             # Not chained: its frames would keep the abandoned reads alive.
-            raise DamagedError(f"{STATE}: {first_line(error)}") from None
+            raise DamagedError(f"{STATE}: {cause(error)}") from None
     if any(not isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(restored)):
         raise DamagedError(f"{STATE}: an array is missing")
     return restored
-
-
-@contextmanager
-def _abandoned_reads_silenced() -> Iterator[None]:
-    """Keeps a failing read to one exception.
-
-    When one array cannot be read, Orbax leaves the coroutines of the others unfinished; Python and the
-    threads of TensorStore then print a traceback for each of them, some after the exception.
-    """
-    hooks, log = (sys.unraisablehook, sys.excepthook), logging.getLogger("asyncio")
-    sys.unraisablehook = sys.excepthook = lambda *_: None
-    log.disabled = True
-    try:
-        yield
-    except DamagedError:
-        gc.collect()
-        time.sleep(ABANDONED_READS_SECONDS)
-        raise
-    finally:
-        sys.unraisablehook, sys.excepthook = hooks
-        log.disabled = False
 
 
 def check_fingerprints(restored: Any, notes: Notes) -> None:
@@ -202,12 +178,16 @@ def check_fingerprints(restored: Any, notes: Notes) -> None:
         )
 
 
-def first_line(error: BaseException) -> str:
-    """Kind of the error at the root of `error`, and the first line of what it says, shortened."""
+def cause(error: BaseException) -> str:
+    """What is at the root of `error`, in one line; of a long chain of clauses the end, which says most."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:160]}"
+    line = (str(error).strip().splitlines() or [""])[0]
+    line = re.sub(r"(\s*\[[^][]*\])+$", "", line)  # codes and places in TensorStore's source
+    clauses = line.split(": ")
+    while len(clauses) > 1 and len(": ".join(clauses)) > LONGEST_CAUSE:
+        clauses.pop(0)
+    return f"{type(error).__name__}: {': '.join(clauses)[:LONGEST_CAUSE]}"
 
 
 def read(checkpoint: Path, abstract: Any) -> tuple[Any, Notes]:

@@ -86,7 +86,7 @@ def save_parameters(directory: Path, params: Params) -> None:
             writer.save(directory, params)
     except Exception as error:
         raise CheckpointError(
-            f"{directory}: could not be written ({stored.first_line(error)})"
+            f"{directory}: could not be written ({stored.cause(error)})"
         ) from error
 
 
