@@ -70,7 +70,7 @@ def as_type(params: Params, dtype: str) -> Params:
     def cast(leaf: jax.Array) -> jax.Array:
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
-    return jax.tree.map(cast, params)
+    return jax.jit(lambda tree: jax.tree.map(cast, tree))(params)
 
 
 def on_host(params: Params) -> Params:
