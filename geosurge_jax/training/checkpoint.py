@@ -14,6 +14,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from geosurge_jax.training import stored
 from geosurge_jax.training.abandoned_io import abandoned_io_silenced
+from geosurge_jax.training.fingerprint import leaf_types
 from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.stopping import StoppedError
 from geosurge_jax.training.stored import CheckpointError, DamagedError
@@ -176,6 +177,12 @@ class Checkpointer:
             except DamagedError as error:
                 damaged[step] = str(error)
                 continue
+            dropped = set(notes.types) - set(leaf_types(abstract))
+            if dropped:
+                raise ValueError(
+                    f"{self._directory / str(step)}: {min(dropped)} is not expected: a checkpoint of "
+                    f"another model"
+                )
             if damaged:
                 self._set_aside(damaged, step)
             return state, Progress(**notes.progress)

@@ -115,7 +115,7 @@ def read_notes(checkpoint: Path) -> Notes:
 
 
 def check_types(checkpoint: Path, notes: Notes, abstract: Any) -> None:
-    """Compares sound notes with what this code would store.
+    """Compares sound notes with arrays that are to be read; the checkpoint may hold more.
 
     Raises:
         ValueError: the checkpoint is of another model; names the first array that differs.

@@ -184,6 +184,11 @@ def test_a_checkpoint_of_another_model_is_named_and_stays(directory):
         ),
     ):
         keeper.restore(other)
+    with (
+        open_checkpoints(directory) as keeper,
+        pytest.raises(ValueError, match=r"5: average/a/w is not expected: a checkpoint of another"),
+    ):
+        keeper.restore(abstract().replace(average=None))
     assert kept(directory) == ["2", "4", "5"]
 
 
