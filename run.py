@@ -8,7 +8,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict", "verify", "compile")
+MODES = ("train", "eval", "predict", "export", "verify", "compile")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
@@ -23,13 +23,14 @@ MODE = flags.DEFINE_enum(
     "train",
     MODES,
     "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
-    "config.evaluation.datasets. predict: place the photos given as arguments. verify: run the first --steps "
-    "steps again and say whether the losses agree bit for bit. compile: compile training step and posterior "
-    "for --topology and report memory, cost and bounds; exits with 1 where they do not fit.",
+    "config.evaluation.datasets. predict: place the photos given as arguments. export: write the bare "
+    "parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree bit for bit. compile: compile training step and posterior for "
+    "--topology and report memory, cost and bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
-
-
+DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", ("float32", "bfloat16"), "export: type of the written parameters."
+)
 TOPOLOGY = flags.DEFINE_string(
     "topology",
     "live",
@@ -40,7 +41,7 @@ TOPOLOGY = flags.DEFINE_string(
 def quiet_libraries() -> None:
     """Keeps the terminal for what this run says; `--verbosity` brings the libraries' logs back."""
     if not flags.FLAGS["verbosity"].present:
-        absl_logging.set_verbosity(absl_logging.ERROR)
+        absl_logging.set_verbosity(absl_logging.FATAL)
     for package in ("geosurge_jax", "data"):
         logging.getLogger(package).setLevel(logging.INFO)
 
@@ -48,7 +49,7 @@ def quiet_libraries() -> None:
 def main(arguments: list[str]) -> None:
     """Dispatches to a mode; errors of the user's making end in one line."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import compile, evaluate, predict, train, verify
+    from geosurge_jax.experiment import compile, evaluate, export, predict, train, verify
     from geosurge_jax.experiment.failure import one_line_errors
     from geosurge_jax.experiment.run_record import ask_for_determinism
 
@@ -61,6 +62,8 @@ def main(arguments: list[str]) -> None:
             train.run(config, workdir)
         elif MODE.value == "eval":
             evaluate.run(config, workdir)
+        elif MODE.value == "export":
+            export.run(config, workdir, DTYPE.value)
         elif MODE.value == "verify":
             verify.run(config, workdir, STEPS.value)
         elif MODE.value == "compile":

@@ -20,8 +20,8 @@ from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.input.dataset import Dataset
 from geosurge_jax.systems.contract import Params
-from geosurge_jax.training.checkpoint import restore_evaluation_params
 from geosurge_jax.training.stopping import StopRequests, stop_requests
+from geosurge_jax.training.stored_parameters import restore_evaluation_params
 from geosurge_jax.training.writer import read_metrics
 
 # Curves of the report, by the beginning of their names; the others are in metrics.jsonl and TensorBoard.
@@ -49,7 +49,10 @@ def restore_params(
     # Lengths decide the schedule alone, which evaluation does not use.
     plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
     return restore_evaluation_params(
-        workdir.checkpoints, plan.state.abstract, which=config.evaluation.checkpoint
+        workdir.checkpoints,
+        plan.state.abstract,
+        which=config.evaluation.checkpoint,
+        minimize=config.training.minimize,
     )
 
 

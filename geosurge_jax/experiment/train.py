@@ -102,7 +102,7 @@ def train(
     if jax.process_index() == 0:
         write_text(workdir.layout, layout_report(plan.state.layout, model.mesh))
     with ExitStack() as opened:
-        checkpointer = opened.enter_context(closing(open_checkpointer(config, workdir)))
+        checkpointer = opened.enter_context(open_checkpointer(config, workdir))
         state, progress = restore_or_create(checkpointer, plan)
         batches = opened.enter_context(closing(open_batches(config, model, split)))
         batches.set_state({"next_index": progress.next_index})

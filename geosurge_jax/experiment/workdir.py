@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,22 @@ class Workdir:
         """Orbax checkpoints, one folder a step."""
         return self.root / "checkpoints"
 
+    @property
+    def export(self) -> Path:
+        """Bare parameters for other programs."""
+        return self.root / "export"
+
+
+def check_writable(root: Path) -> None:
+    """Raises ConfigError where nothing can be written in `root`, existing or not; leaves no file."""
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--workdir={root}: cannot write in {existing} ({error.strerror})"
+        ) from error
+
 
 def write_text(path: Path, content: str) -> None:
     """Writes a text file whole or not at all."""
@@ -85,9 +102,11 @@ def open_for_training(root: Path, config: Mapping[str, Any]) -> Workdir:
     Evaluation settings may differ from the first start's: they do not touch training.
 
     Raises:
-        ConfigError: the workdir belongs to another config; the message holds the differences.
+        ConfigError: the workdir belongs to another config; the message holds the differences. Or nothing
+            can be written there.
     """
     workdir = Workdir(root.resolve())
+    check_writable(workdir.root)
     if workdir.record.exists():
         old = read_record(workdir)["config"]
         sections = sorted({*old, *config} - {"evaluation"})
@@ -162,14 +181,16 @@ def locked(workdir: Workdir) -> Iterator[None]:
 
 
 def open_trained(root: Path, config: Mapping[str, Any]) -> Workdir:
-    """Opens the workdir of a run for reading its checkpoints.
+    """Opens the workdir of a run for reading its checkpoints and writing results beside them.
 
     Raises:
-        ConfigError: no run there, or its model is another one; the message holds the differences.
+        ConfigError: no run there, or its model is another one; the message holds the differences. Or nothing
+            can be written there.
     """
     workdir = Workdir(root.resolve())
     if not workdir.record.exists():
         raise ConfigError(f"--workdir={root}: no run here (run.json is missing); train first")
+    check_writable(workdir.root)
     old = read_record(workdir)["config"]
     _refuse(workdir, _chosen(old, MODEL_SECTIONS), _chosen(config, MODEL_SECTIONS))
     return workdir

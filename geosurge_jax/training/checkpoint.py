@@ -1,15 +1,29 @@
-"""Checkpoints: one composite of state, data position and notes. The only file that knows Orbax."""
+"""Checkpoints of a run: saved as one, checked when read, the newest and the best kept."""
 
+import logging
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from geosurge_jax.systems.contract import Params
-from geosurge_jax.training.parameters import merge
+from geosurge_jax.training import stored
+from geosurge_jax.training.abandoned_io import abandoned_io_silenced
+from geosurge_jax.training.fingerprint import leaf_types
 from geosurge_jax.training.state import TrainState
+from geosurge_jax.training.stopping import StoppedError
+from geosurge_jax.training.stored import CheckpointError, DamagedError
+
+LOG = logging.getLogger(__name__)
+
+# Names of folders beside the checkpoints of a step: one being written, one being written again.
+UNFINISHED = "orbax-checkpoint-tmp"
+REPLACED = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -33,11 +47,38 @@ class Progress:
     evaluated_step: int = 0
 
 
+class NewestAndBest:
+    """Orbax' rule of what stays: the newest `keep` checkpoints and the best of those there are.
+
+    Orbax' own rule for the best reads a file that no checksum protects; this one is told the values.
+    """
+
+    def __init__(self, keep: int, minimize: bool, watched: dict[int, float | None]) -> None:
+        """`watched` maps steps to values of the watched metric; the owner goes on adding to it."""
+        self._keep, self._minimize, self._watched = keep, minimize, watched
+
+    def should_preserve(
+        self,
+        checkpoints: Sequence[Any],
+        *,
+        context: preservation_policy.PreservationContext,
+    ) -> Sequence[bool]:
+        """One answer for each checkpoint, oldest first."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        values = {step: self._watched.get(step) for step in steps}
+        kept = set(steps[-self._keep :])
+        best = stored.rank(values, self._minimize)[0]
+        if values[best] is not None:
+            kept.add(best)
+        return [step in kept for step in steps]
+
+
 class Checkpointer:
     """Saves asynchronously and keeps the newest `keep` checkpoints and the best one.
 
     A save that is cut off at any instant leaves a temporary folder that does not count as a checkpoint and
-    is removed at the next start.
+    is removed at the next start. With several processes each makes one of these and calls the same methods.
     """
 
     def __init__(self, directory: Path, *, keep: int, watched: str, minimize: bool) -> None:
@@ -49,26 +90,18 @@ class Checkpointer:
             watched: name of the metric by which the best is chosen.
             minimize: whether less is better.
         """
-        self._watched = watched
-        policy = preservation_policy.AnyPreservationPolicy(
-            [
-                preservation_policy.LatestN(keep),
-                preservation_policy.BestN(
-                    get_metric_fn=lambda metrics: metrics[watched],
-                    n=1,
-                    reverse=minimize,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]
-        )
+        self._directory, self._name = directory, watched
+        self._silenced = ExitStack()
+        self._silenced.enter_context(abandoned_io_silenced())
+        if jax.process_index() == 0:
+            _tidy(directory)
+        stored.meet("geosurge_jax: checkpoints tidied")
+        self._watched = stored.watched_values(directory)
+        self._saving: int | None = None
         self._manager = ocp.CheckpointManager(
             directory,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy,
-                # The policy alone decides what is kept; this makes Orbax store the metrics it reads.
-                best_fn=lambda metrics: metrics[watched],
-                best_mode="min" if minimize else "max",
-                cleanup_tmp_directories=True,
+                preservation_policy=NewestAndBest(keep, minimize, self._watched)
             ),
         )
 
@@ -79,100 +112,153 @@ class Checkpointer:
     def save(self, state: TrainState, progress: Progress, metrics: dict[str, float]) -> None:
         """Starts saving; returns once the arrays are safe from the next, donating step.
 
+        A checkpoint of the same step is replaced; until the new one is whole the old one is kept, and this
+        returns only then.
+
         Args:
             state: the state after `progress.step` steps.
             progress: loop and data position of the same instant.
             metrics: the newest evaluation; must hold the watched metric to count for "best".
-        """
-        watched = {name: value for name, value in metrics.items() if name == self._watched}
-        self._manager.save(
-            progress.step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(state), progress=ocp.args.JsonSave(asdict(progress))
-            ),
-            metrics=watched or None,
-        )
-
-    def restore(self, abstract: TrainState) -> tuple[TrainState, Progress]:
-        """Restores the newest checkpoint onto the shardings of `abstract`.
 
         Raises:
+            CheckpointError: this save, or the one before it, failed.
+        """
+        self.wait()
+        step = progress.step
+        self._watched[step] = metrics.get(self._name)
+        notes = stored.describe(state, asdict(progress), self._watched[step])
+        replaces = step in self._manager.all_steps()
+        if replaces:
+            self._put_aside_to_replace(step)
+        self._saving = step
+        try:
+            self._manager.save(step, args=stored.save_arguments(state, notes), force=True)
+        except Exception as error:
+            raise self._failure(error) from error
+        if replaces:
+            self.wait()
+            if jax.process_index() == 0:
+                shutil.rmtree(self._directory / f"{step}{REPLACED}")
+
+    def check(self) -> None:
+        """Raises where the save under way has failed by now; never waits for it.
+
+        Raises:
+            CheckpointError: it failed.
+        """
+        if self._saving is not None and not self._manager.is_saving_in_progress():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits for the save under way.
+
+        Raises:
+            CheckpointError: it failed.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._failure(error) from error
+        self._saving = None
+
+    def restore(self, abstract: TrainState) -> tuple[TrainState, Progress]:
+        """Restores the newest sound checkpoint onto the shardings of `abstract`.
+
+        Damaged ones that are newer are set aside to `damaged/` beside the checkpoints, with a warning.
+
+        Raises:
+            CheckpointError: no sound checkpoint is left; nothing is moved then.
             ValueError: the stored state has another structure or other shapes.
         """
-        step = self._manager.latest_step()
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeRestore(
-                    abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract)
-                ),
-                progress=ocp.args.JsonRestore(),
-            ),
+        damaged: dict[int, str] = {}
+        for step in reversed(self._manager.all_steps()):
+            try:
+                state, notes = stored.read(self._directory / str(step), abstract)
+            except DamagedError as error:
+                damaged[step] = str(error)
+                continue
+            dropped = set(notes.types) - set(leaf_types(abstract))
+            if dropped:
+                raise ValueError(
+                    f"{self._directory / str(step)}: {min(dropped)} is not expected: a checkpoint of "
+                    f"another model"
+                )
+            if damaged:
+                self._set_aside(damaged, step)
+            return state, Progress(**notes.progress)
+        raise CheckpointError(
+            f"{self._directory}: no sound checkpoint is left ({stored.listed(damaged)}); to begin anew, "
+            f"move this folder away or give another --workdir"
         )
-        return restored["state"], Progress(**restored["progress"])
 
     def close(self) -> None:
-        """Waits for the save under way."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for the save under way.
+
+        Raises:
+            CheckpointError: it failed.
+        """
+        with self._silenced, closing(self._manager):
+            self.wait()
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except CheckpointError as error:
+            if kind is None or issubclass(kind, StoppedError):
+                raise  # a stopped run says that its state is saved
+            # What already ends the run is what its user must read last.
+            LOG.warning("%s", error)
+
+    def _failure(self, error: Exception) -> CheckpointError:
+        failed, self._saving = self._saving, None
+        whole = [step for step in stored.whole_steps(self._directory) if step != failed]
+        left = (
+            f"the last whole checkpoint is step {whole[-1]}" if whole else "there is no earlier one"
+        )
+        return CheckpointError(
+            f"{self._directory}: the checkpoint of step {failed} could not be saved "
+            f"({stored.cause(error)}); {left}; start again to go on from there"
+        )
+
+    def _put_aside_to_replace(self, step: int) -> None:
+        if jax.process_index() == 0:
+            (self._directory / str(step)).rename(self._directory / f"{step}{REPLACED}")
+        stored.meet("geosurge_jax: checkpoint to be replaced")
+        self._manager.reload()
+
+    def _set_aside(self, damaged: dict[int, str], used: int) -> None:
+        for step, reason in damaged.items():
+            self._watched.pop(step, None)
+            if jax.process_index() == 0:
+                place = _free_place(self._directory.parent / "damaged", str(step))
+                place.parent.mkdir(exist_ok=True)
+                (self._directory / str(step)).rename(place)
+                LOG.warning(
+                    "%s is damaged (%s); moved to %s, step %d is used",
+                    self._directory / str(step), reason, place, used,
+                )  # fmt: skip
+        stored.meet("geosurge_jax: damaged checkpoints set aside")
+        self._manager.reload()
 
 
-def restore_evaluation_params(
-    directory: Path, abstract: TrainState, *, which: str
-) -> tuple[Params, int]:
-    """Reads only what evaluation needs from a checkpoint; the optimiser's state stays on disk.
-
-    Args:
-        directory: the checkpoints of a run.
-        abstract: shapes and shardings of the run's state.
-        which: "best", "latest" or a step number.
-
-    Returns:
-        Parameters (averaged where the run averages) and the step they are of.
-
-    Raises:
-        FileNotFoundError: no whole checkpoint there, or not that step.
-    """
+def _tidy(directory: Path) -> None:
+    """Ends what a killed run had begun: unfinished saves go, one half replaced comes back."""
     if not directory.is_dir():
-        raise FileNotFoundError(f"{directory}: no checkpoint here; train first")
-    with ocp.CheckpointManager(
-        directory, options=ocp.CheckpointManagerOptions(read_only=True)
-    ) as manager:
-        step = _choose_step(manager, directory, which)
-        averaged = abstract.average is not None
-        wanted: dict[str, Any] = {"frozen": abstract.frozen}
-        wanted["average" if averaged else "trained"] = (
-            abstract.average if averaged else abstract.trained
-        )
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeRestore(
-                    wanted,
-                    restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-                    partial_restore=True,
-                )
-            ),
-        )["state"]
-    return merge(restored["average" if averaged else "trained"], restored["frozen"]), step
+        return
+    for path in sorted(directory.iterdir()):
+        original = path.with_name(path.name.removesuffix(REPLACED))
+        if UNFINISHED in path.name or (path != original and original.exists()):
+            shutil.rmtree(path)
+        elif path != original:
+            path.rename(original)
 
 
-def _choose_step(manager: ocp.CheckpointManager, directory: Path, which: str) -> int:
-    steps = sorted(manager.all_steps())
-    if not steps:
-        raise FileNotFoundError(f"{directory}: no whole checkpoint here; train first")
-    if which == "latest":
-        return steps[-1]
-    if which == "best":
-        # Notes of the newest checkpoint, not Orbax' own ranking, so that both agree with the log.
-        newest = manager.restore(
-            steps[-1], args=ocp.args.Composite(progress=ocp.args.JsonRestore())
-        )["progress"]
-        if newest["best"] is None:
-            return steps[-1]
-        which = str(newest["best_step"])
-    if int(which) not in steps:
-        raise FileNotFoundError(
-            f"{directory}: config.evaluation.checkpoint={which!r}: expected best, latest or one of {steps}"
-        )
-    return int(which)
+def _free_place(folder: Path, name: str) -> Path:
+    place, number = folder / name, 1
+    while place.exists():
+        number += 1
+        place = folder / f"{name}-{number}"
+    return place

@@ -220,6 +220,7 @@ def _train(
     while not finished(progress, config):
         batch = next(training.batches)
         state, sums = training.step(state, training.put(batch))
+        training.checkpointer.check()
         if previous is not None:
             # One step late: the device already works on the next step while the host looks at this one.
             training.report(previous.step, training.check(previous))

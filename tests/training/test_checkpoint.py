@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from geosurge_jax.training.checkpoint import Checkpointer, Progress, restore_evaluation_params
+from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.stored_parameters import restore_evaluation_params
 
 
 def checkpointer(directory, keep=2):
@@ -64,7 +65,7 @@ def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
 def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trainer, which, step):
     directory, states = saved
     params, found = restore_evaluation_params(
-        directory, trainer((1, 1, 1), averaged=True).plan.abstract, which=which
+        directory, trainer((1, 1, 1), averaged=True).plan.abstract, which=which, minimize=True
     )
     assert found == step
     chex.assert_trees_all_equal(jax.device_get(params), states[step].evaluation_params())
@@ -76,6 +77,6 @@ def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trai
 def test_missing_checkpoints_are_named(saved, trainer, tmp_path):
     abstract = trainer((1, 1, 1), averaged=True).plan.abstract
     with pytest.raises(FileNotFoundError, match="no checkpoint here; train first"):
-        restore_evaluation_params(tmp_path / "nowhere", abstract, which="best")
+        restore_evaluation_params(tmp_path / "nowhere", abstract, which="best", minimize=True)
     with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 4, 5\]"):
-        restore_evaluation_params(saved[0], abstract, which="9")
+        restore_evaluation_params(saved[0], abstract, which="9", minimize=True)

@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from configs.geosurge import get_config
+from geosurge_jax.experiment import assembly, export
+from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.workdir import Workdir, write_json
+from geosurge_jax.geo import build_hierarchy, load_hierarchy, save_hierarchy
+from geosurge_jax.interop.parameters import load_safetensors
+from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.parameters import flatten
+from geosurge_jax.training.stored import CheckpointError
+from geosurge_jax.training.stored_parameters import restore_parameters
+
+
+def config():
+    changed = get_config("tiny")
+    changed.training.average_decay = 0.9
+    changed.system.visual.trained_blocks = 1  # some parameters are frozen
+    return changed.to_dict()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workdir with one checkpoint, its model, and the parameters that evaluation uses."""
+    workdir, raw = Workdir(tmp_path_factory.mktemp("run")), config()
+    rng = np.random.default_rng(0)
+    latlng = np.stack([rng.uniform(-70, 70, 300), rng.uniform(-180, 179, 300)], axis=1)
+    save_hierarchy(workdir.geocells, build_hierarchy(latlng, max_images=(100, 30), min_images=4))
+    write_json(workdir.record, {"config": raw})
+    model = assembly.make_model(parse(raw), load_hierarchy(workdir.geocells))
+    with jax.set_mesh(model.mesh):
+        _, _, plan = assembly.plan_training(parse(raw), model, 1, 1)
+        state = plan.create(jax.random.key(0))
+        average = jax.tree.map(lambda leaf: leaf * 1.0009765625, state.trained)
+        state = state.replace(average=average)
+        with Checkpointer(workdir.checkpoints, keep=1, watched="x", minimize=True) as keeper:
+            keeper.save(state, Progress(step=3), {})
+    return workdir, model, jax.device_get(state.evaluation_params())
+
+
+def posterior(model, params):
+    rng = np.random.default_rng(1)
+    side = parse(config()).augmentation.image_size
+    batch = {
+        "image": rng.integers(0, 256, (8, side, side, 3)).astype(np.uint8),
+        "segmentation": rng.integers(0, 150, (8, side, side)).astype(np.uint8),
+    }
+    with jax.set_mesh(model.mesh):
+        return jax.device_get(jax.jit(model.system.posterior)(params, batch).log_prob)
+
+
+def test_float32_loads_back_in_the_same_bits(trained, capsys):
+    workdir, model, params = trained
+    export.run(config(), workdir.root, "float32")
+    loaded, metadata = load_safetensors(workdir.export / "parameters.safetensors")
+    chex.assert_trees_all_equal(loaded, params)
+    chex.assert_trees_all_equal(restore_parameters(workdir.export / "orbax"), params)
+    np.testing.assert_array_equal(posterior(model, loaded), posterior(model, params))
+    assert metadata["step"] == "3" and metadata["system"] == "geosurge"
+    assert metadata["dtype"] == "float32" and metadata["jax"] == jax.__version__
+    assert "step 3 as float32" in capsys.readouterr().err
+    assert json.loads((workdir.export / "config.json").read_text()) == json.loads(
+        json.dumps(config())
+    )
+    assert (workdir.export / "geocells.npz").read_bytes() == workdir.geocells.read_bytes()
+
+
+def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
+    workdir, _, params = trained
+    workdir.export.mkdir(exist_ok=True)
+    (workdir.export / "earlier").touch()
+    export.run(config(), workdir.root, "bfloat16")
+    loaded, metadata = load_safetensors(workdir.export / "parameters.safetensors")
+    expected = {name: leaf.astype(ml_dtypes.bfloat16) for name, leaf in flatten(params).items()}
+    for read in (loaded, restore_parameters(workdir.export / "orbax")):
+        assert set(flatten(read)) == set(expected)
+        for name, leaf in flatten(read).items():
+            assert leaf.dtype == jnp.bfloat16 and leaf.tobytes() == expected[name].tobytes()
+    assert metadata["dtype"] == "bfloat16"
+    assert sorted(path.name for path in workdir.export.iterdir()) == [
+        "config.json", "geocells.npz", "orbax", "parameters.safetensors",
+    ]  # fmt: skip
+    assert not [path for path in workdir.root.iterdir() if path.name.startswith(".export")]
+
+
+def test_a_failed_export_leaves_the_earlier_one(trained, monkeypatch):
+    workdir, _, _ = trained
+    workdir.export.mkdir(exist_ok=True)
+    (workdir.export / "earlier").touch()
+
+    def full(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr(export, "save_safetensors", full)
+    with pytest.raises(OSError, match="no space"):
+        export.run(config(), workdir.root, "float32")
+    assert (workdir.export / "earlier").exists()
+
+
+def test_a_damaged_checkpoint_is_not_exported(trained):
+    workdir, _, _ = trained
+    path = Path(workdir.checkpoints / "3/progress/metadata")
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    with pytest.raises(CheckpointError, match="damaged: step 3: progress: JSONDecodeError"):
+        export.run(config(), workdir.root, "float32")
+    path.write_bytes(content)
