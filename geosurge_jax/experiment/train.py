@@ -19,6 +19,7 @@ from geosurge_jax.input.pipeline import TrainBatches, train_batches
 from geosurge_jax.training import loop
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.layout import layout_report
+from geosurge_jax.training.mesh import process_rows
 from geosurge_jax.training.parameters import parameter_table
 from geosurge_jax.training.random_streams import stream
 from geosurge_jax.training.state import TrainState
@@ -152,8 +153,7 @@ def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) 
         seed=config.seed,
         targets=model.system.targets,
         bad_records=BadRecords("train", len(split), config.data.max_bad_fraction),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        rows=process_rows(model.mesh, config.training.batch_size),
         threads=config.data.threads,
         prefetch=config.data.prefetch,
     )
