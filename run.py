@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from absl import app, flags
@@ -15,6 +16,14 @@ CONFIG = config_flags.DEFINE_config_file(
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Where the run lives: checkpoints, metrics, report.", required=True
+)
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, a free port there, where one run is several processes."
+)
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the run is.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0.")
+START_TIMEOUT = flags.DEFINE_integer(
+    "start_timeout", 300, "Seconds to wait at the start for all processes to be there.", lower_bound=1
 )
 MODE = flags.DEFINE_enum(
     "mode",
@@ -35,18 +44,40 @@ def quiet_libraries() -> None:
         logging.getLogger(package).setLevel(logging.INFO)
 
 
+def quiet_process(label: str) -> None:
+    """Of several processes the first speaks for all; the others tell warnings and errors, with their name."""
+    for package in ("geosurge_jax", "data"):
+        logging.getLogger(package).setLevel(logging.WARNING)
+    form = logging.Formatter(f"{label}%(levelname)s: %(message)s")
+    absl_logging.get_absl_handler().setFormatter(form)
+
+
 def main(arguments: list[str]) -> None:
     """Dispatches to a mode; errors of the user's making end in one line."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import evaluate, predict, train, verify
+    from geosurge_jax.experiment import evaluate, predict, terminal, train, verify
     from geosurge_jax.experiment.failure import one_line_errors
     from geosurge_jax.experiment.run_record import ask_for_determinism
+    from geosurge_jax.experiment.workdir import check_started_alike, local_path
+    from geosurge_jax.training import processes
+    from geosurge_jax.training.watch import Timeouts
 
     quiet_libraries()
-    with one_line_errors():
-        config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value)
-        if config["deterministic"]:
-            ask_for_determinism()
+    config = CONFIG.value.to_dict()
+    if config["deterministic"]:
+        ask_for_determinism()
+    with ExitStack() as run:
+        run.enter_context(one_line_errors())
+        given = processes.placement(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+        timeouts = Timeouts(initialization=START_TIMEOUT.value)
+        label = run.enter_context(processes.together(given, timeouts))
+        run.enter_context(one_line_errors(label))
+        if not processes.is_first():
+            quiet_process(label)
+            terminal.CONSOLE.quiet = True
+        workdir, photos = local_path("--workdir", WORKDIR.value), arguments[1:]
+        command = {"--mode": MODE.value, "--workdir": WORKDIR.value, "PHOTO": photos}
+        check_started_alike({"config": config, **command})
         if MODE.value == "train":
             train.run(config, workdir)
         elif MODE.value == "eval":
@@ -54,7 +85,7 @@ def main(arguments: list[str]) -> None:
         elif MODE.value == "verify":
             verify.run(config, workdir, STEPS.value)
         else:
-            predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
+            predict.run(config, workdir, [Path(photo) for photo in photos])
 
 
 def parse_flags(arguments: list[str]) -> list[str]:

@@ -78,6 +78,8 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
                 model.evaluator.predict, params, batches, model.evaluator.put
             )
         ]
+    if jax.process_index():
+        return
     write_csv(workdir.root / "predictions.csv", predictions)
     write_geojson(workdir.root / "predictions.geojson", predictions)
     terminal.print_predictions(predictions)

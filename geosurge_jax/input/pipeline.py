@@ -9,6 +9,7 @@ means the same on any number of processes.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grain
 import numpy as np
@@ -120,7 +121,7 @@ def train_batches(
     """
     rows = check_rows(rows, batch_size)
     augment = _augmenter(split, augmentation, bad_records)
-    order = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()
+    order: Any = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()
 
     def make(number: int) -> Example:
         positions = number * batch_size + rows
