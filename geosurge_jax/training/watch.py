@@ -84,7 +84,7 @@ class Watch:
         self._seen = {str(other): ("", now) for other in range(1, processes)}
         self._stopped = threading.Event()
         self._last_word = threading.Lock()
-        self._witness = Witness(self.name)
+        self._witness = Witness(self.name, coordinates=process == 0)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -186,12 +186,17 @@ class Witness:
     So it is when the kernel kills it, and when JAX aborts it in C++ because process 0 is gone.
     """
 
-    def __init__(self, name: str):
-        """Starts waiting for the end of this process, or for its word that all is well."""
-        message = (
-            f"error: {name} ended abruptly: it was killed (for memory?), or JAX ended it because process 0, "
-            f"the coordinator, was lost (JAX's own lines above say so); {AGAIN}"
-        )
+    def __init__(self, name: str, *, coordinates: bool):
+        """Starts waiting for the end of this process, or for its word that all is well.
+
+        Args:
+            name: of the process.
+            coordinates: whether it is process 0.
+        """
+        cause = "it was killed (for want of memory?)"
+        if not coordinates:
+            cause = f"process 0, the coordinator, was lost, as JAX says above, or {cause}"
+        message = f"error: {name} ended abruptly: {cause}; {AGAIN}"
         script = 'trap "" HUP INT TERM; read -r _ || echo "$0" >&2'
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", script, message],
