@@ -18,12 +18,17 @@ WORKDIR = flags.DEFINE_string(
     "workdir", None, "Where the run lives: checkpoints, metrics, report.", required=True
 )
 COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "HOST:PORT of process 0, a free port there, where one run is several processes."
+    "coordinator",
+    None,
+    "HOST:PORT of process 0, a free port there, where one run is several processes.",
 )
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the run is.")
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0.")
 START_TIMEOUT = flags.DEFINE_integer(
-    "start_timeout", 300, "Seconds to wait at the start for all processes to be there.", lower_bound=1
+    "start_timeout",
+    300,
+    "Seconds to wait at the start for all processes to be there.",
+    lower_bound=1,
 )
 MODE = flags.DEFINE_enum(
     "mode",

@@ -210,9 +210,6 @@ def test_with_a_worker_lost_the_other_ends_and_one_process_goes_on(
     assert "error: process 0 of 2 ends: process 1 of 2 was lost" in both.error(0)
     assert AGAIN in both.error(0) and "ended abruptly" in both.error(1)
     mesh = ("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.model=2")
-    config = json.loads((workdir / "config.json").read_text())
-    config["mesh"] = {"data": 2, "fsdp": 2, "model": 2}
-    (workdir / "config.json").write_text(json.dumps(config))
     run_alone(workdir, datasets, *mesh)
     assert_close(workdir, one[0])
 
@@ -225,6 +222,18 @@ def test_with_the_coordinator_lost_the_other_ends_and_two_go_on(one, datasets, p
     assert "process 0" in both.error(1) and "was lost" in both.error(1) and AGAIN in both.error(1)
     again = pair(arguments(workdir, datasets))
     assert again.codes() == [0, 0]
+    assert_close(workdir, one[0])
+
+
+@pytest.mark.slow
+def test_a_notice_for_one_process_stops_both_and_nothing_is_lost(one, datasets, pair, tmp_path):
+    workdir = tmp_path / "run"
+    both = pair(arguments(workdir, datasets))
+    wait_for(both, workdir, '"step": 4, "train')
+    both.processes[1].send_signal(signal.SIGTERM)
+    assert both.codes(120) == [75, 75]
+    assert "stopped by SIGTERM: " in both.said(0) and both.said(1) == ""
+    assert pair(arguments(workdir, datasets)).codes() == [0, 0]
     assert_close(workdir, one[0])
 
 
