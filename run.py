@@ -1,6 +1,5 @@
 """The door: python run.py --config=FILE.py[:variant] --workdir=DIR [--mode=...] [PHOTO ...]."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -18,14 +17,28 @@ WORKDIR = flags.DEFINE_string(
     None,
     "Where the run lives: checkpoints, metrics, report; compile: where its reports go (workdir/compile).",
 )
+COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT of process 0, a free port there, where one run is several processes.",
+)
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the run is.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0.")
+START_TIMEOUT = flags.DEFINE_integer(
+    "start_timeout",
+    300,
+    "Seconds to wait at the start for all processes to be there.",
+    lower_bound=1,
+)
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
     MODES,
     "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
     "config.evaluation.datasets. predict: place the photos given as arguments. export: write the bare "
-    "parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree bit for bit. compile: compile training step and posterior for "
-    "--topology and report memory, cost and bounds; exits with 1 where they do not fit.",
+    "parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps steps again and "
+    "say whether the losses agree bit for bit. compile: compile training step and posterior for --topology "
+    "and report memory, cost and bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 DTYPE = flags.DEFINE_enum(
@@ -38,26 +51,20 @@ TOPOLOGY = flags.DEFINE_string(
 )
 
 
-def quiet_libraries() -> None:
-    """Keeps the terminal for what this run says; `--verbosity` brings the libraries' logs back."""
-    if not flags.FLAGS["verbosity"].present:
-        absl_logging.set_verbosity(absl_logging.FATAL)
-    for package in ("geosurge_jax", "data"):
-        logging.getLogger(package).setLevel(logging.INFO)
-
-
 def main(arguments: list[str]) -> None:
-    """Dispatches to a mode; errors of the user's making end in one line."""
+    """Dispatches to a mode."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import compile, evaluate, export, predict, train, verify
-    from geosurge_jax.experiment.failure import one_line_errors
-    from geosurge_jax.experiment.run_record import ask_for_determinism
+    from geosurge_jax.experiment import compile, evaluate, export, predict, start, train, verify
+    from geosurge_jax.experiment.workdir import local_path
 
-    quiet_libraries()
-    with one_line_errors():
-        config, workdir = CONFIG.value.to_dict(), Path(WORKDIR.value or "workdir/compile")
-        if config["deterministic"]:
-            ask_for_determinism()
+    if not flags.FLAGS["verbosity"].present:
+        # The terminal is for what this run says; --verbosity brings the libraries' logs back.
+        absl_logging.set_verbosity(absl_logging.FATAL)
+    config, photos = CONFIG.value.to_dict(), arguments[1:]
+    command = {"--mode": MODE.value, "--workdir": WORKDIR.value, "PHOTO": photos}
+    place = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    with start.started(config, command, place, START_TIMEOUT.value):
+        workdir = local_path("--workdir", WORKDIR.value or "workdir/compile")
         if MODE.value == "train":
             train.run(config, workdir)
         elif MODE.value == "eval":
@@ -69,7 +76,7 @@ def main(arguments: list[str]) -> None:
         elif MODE.value == "compile":
             compile.run(config, workdir, TOPOLOGY.value)
         else:
-            predict.run(config, workdir, [Path(photo) for photo in arguments[1:]])
+            predict.run(config, workdir, [Path(photo) for photo in photos])
 
 
 def parse_flags(arguments: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.systems.contract import System
-from geosurge_jax.training.mesh import make_mesh, put_batch
+from geosurge_jax.training.mesh import make_mesh, process_rows, put_batch
 from geosurge_jax.training.optimizer import learning_rate, make_optimizer
 from geosurge_jax.training.state import StatePlan, plan_state
 from geosurge_jax.training.step import TrainStep, make_train_step
@@ -144,15 +144,14 @@ def plan_training(
     return TrainingPlan(plan, step, schedule, root_key)
 
 
-def views(config: ExperimentConfig, crops: int) -> Views:
+def views(config: ExperimentConfig, mesh: Mesh, crops: int) -> Views:
     """How evaluation and prediction look at photos."""
     return Views(
         batch_size=config.evaluation.batch_size,
         image_size=config.augmentation.image_size,
         crops=crops,
         resize_ratio=config.evaluation.resize_ratio,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        rows=process_rows(mesh, config.evaluation.batch_size),
         threads=config.data.threads,
     )
 
@@ -163,7 +162,7 @@ def scoring_batches(
     """Batches over every photo of a split once."""
     return evaluation_batches(
         split,
-        views(config, crops),
+        views(config, model.mesh, crops),
         targets=model.system.targets,
         bad_records=BadRecords(split.name, len(split), config.data.max_bad_fraction),
     )

@@ -78,6 +78,8 @@ def evaluate_and_report(
         photos, _ = model.evaluator.run(
             params, stop.check(terminal.track(batches, f"scoring {title}")), split.latlng
         )
+        if jax.process_index():
+            continue  # all processes score; the first reports
         summaries[title] = summarize(
             photos,
             protocol=evaluation.protocol,

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jax.errors import JaxRuntimeError
+
+from geosurge_jax.training.processes import is_first
 from geosurge_jax.training.stopping import StoppedError
 
 LOG = logging.getLogger("geosurge_jax")
@@ -27,20 +30,25 @@ def raised_by_us(error: BaseException) -> bool:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(label: str = "") -> Iterator[None]:
     """Prints our own errors as `error: ...` and exits with 2, or with 1 for a `NegativeAnswer`.
 
     A run that was asked to stop says so and exits with the code of `StoppedError`. `--verbosity=1` shows the
     traceback too.
+
+    Args:
+        label: put before the message: which process of several this is.
     """
     try:
         yield
     except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
+        if is_first():  # all processes stop
+            print(stopped, file=sys.stderr)
         sys.exit(stopped.exit_code)
     except (ValueError, RuntimeError, OSError) as error:
-        if not raised_by_us(error):
+        # JAX hides its own frames, so that what failed in the runtime seems to come from our line.
+        if isinstance(error, JaxRuntimeError) or not raised_by_us(error):
             raise
         LOG.debug("where it was raised", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, NegativeAnswer) else 2)
+        print(f"error: {label}{error}", file=sys.stderr)
+        raise SystemExit(1 if isinstance(error, NegativeAnswer) else 2) from error

@@ -1,19 +1,22 @@
 """What a run says on the terminal: tables, and a progress bar with rate and time left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from data.progress import track
+from data import progress as progress_bar
 from geosurge_jax.evaluation import tables
 from geosurge_jax.serving.outputs import Prediction
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.loop import Report
 from geosurge_jax.training.parameters import ParameterRow
+
+T = TypeVar("T")
 
 __all__ = [
     "CONSOLE",
@@ -24,7 +27,7 @@ __all__ = [
     "training_progress",
 ]
 
-CONSOLE = Console(stderr=True)
+CONSOLE = Console(stderr=True)  # quiet on all processes but the first
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
@@ -42,6 +45,11 @@ def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
         f"analytic cost of a photo: {system.flops.forward / 1e9:.3g} GFLOP forward, "
         f"{system.flops.training / 1e9:.3g} GFLOP in training"
     )
+
+
+def track(items: Iterable[T], description: str) -> Iterable[T]:
+    """Shows a bar over `items`, on the process that speaks."""
+    return items if CONSOLE.quiet else progress_bar.track(items, description)
 
 
 @contextmanager

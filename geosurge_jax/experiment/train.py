@@ -1,7 +1,7 @@
 """`--mode=train`: dataset, geocells, training with evaluation, and the report."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,22 @@ from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.run_record import describe_run
-from geosurge_jax.experiment.workdir import Workdir, claim, locked, open_for_training, write_text
-from geosurge_jax.geo import save_hierarchy
+from geosurge_jax.experiment.workdir import (
+    Workdir,
+    check_shared,
+    claim,
+    locked,
+    open_for_training,
+    write_text,
+)
+from geosurge_jax.geo import load_hierarchy, save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
+from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
-from geosurge_jax.training import loop
+from geosurge_jax.training import loop, processes
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.layout import layout_report
+from geosurge_jax.training.mesh import process_rows
 from geosurge_jax.training.parameters import parameter_table
 from geosurge_jax.training.random_streams import stream
 from geosurge_jax.training.state import TrainState
@@ -43,12 +51,41 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     dataset = assembly.open_run_dataset(config)
     split = dataset.split("train")
     assembly.steps_per_epoch(config, split)
-    model = assembly.make_model(config, assembly.make_hierarchy(workdir, config.geocells, split))
-    with locked(workdir), jax.set_mesh(model.mesh), stop_requests() as stop:
-        claim(workdir, describe_run(raw, dataset, model.mesh))
-        save_hierarchy(workdir.geocells, model.hierarchy)
+    with (
+        claimed(config, raw, workdir, dataset) as model,
+        jax.set_mesh(model.mesh),
+        stop_requests() as stop,
+    ):
         train(config, workdir, model, split, dataset.split("validation"), stop)
         evaluate.evaluate_and_report(config, workdir, model, dataset, stop)
+
+
+@contextmanager
+def claimed(
+    config: ExperimentConfig, raw: Mapping[str, Any], workdir: Workdir, dataset: Dataset
+) -> Iterator[assembly.Model]:
+    """Holds the workdir for this run: process 0 locks and claims it and makes the geocells, the others read.
+
+    Yields:
+        The model over the geocells.
+
+    Raises:
+        ValueError: the model cannot be built, another run is here, or this process does not see the
+            workdir of process 0.
+    """
+    name = "the workdir is claimed"
+    if not processes.is_first():
+        processes.barrier(name)
+        check_shared(workdir)
+        yield assembly.make_model(config, load_hierarchy(workdir.geocells))
+        return
+    hierarchy = assembly.make_hierarchy(workdir, config.geocells, dataset.split("train"))
+    model = assembly.make_model(config, hierarchy)
+    with locked(workdir):
+        claim(workdir, describe_run(raw, dataset, model.mesh))
+        save_hierarchy(workdir.geocells, hierarchy)
+        processes.barrier(name)
+        yield model
 
 
 def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
@@ -152,8 +189,7 @@ def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) 
         seed=config.seed,
         targets=model.system.targets,
         bad_records=BadRecords("train", len(split), config.data.max_bad_fraction),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        rows=process_rows(model.mesh, config.training.batch_size),
         threads=config.data.threads,
         prefetch=config.data.prefetch,
     )

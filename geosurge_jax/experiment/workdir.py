@@ -14,6 +14,7 @@ from typing import Any
 
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
 from geosurge_jax.geo import atomic_file
+from geosurge_jax.training import processes
 
 LOG = logging.getLogger("geosurge_jax.workdir")
 
@@ -73,6 +74,20 @@ def check_writable(root: Path) -> None:
         ) from error
 
 
+def local_path(key: str, value: str) -> Path:
+    """A path given by a flag or a config key.
+
+    Raises:
+        ConfigError: a URL, which only a mount makes a path.
+    """
+    if "://" in value:
+        raise ConfigError(
+            f"{key}={value}: expected a directory; mount the bucket (gcsfuse, mount-s3) on all hosts and "
+            "give the mount point"
+        )
+    return Path(value)
+
+
 def write_text(path: Path, content: str) -> None:
     """Writes a text file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +111,36 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> lis
     ]
 
 
+def check_started_alike(started: Mapping[str, Any]) -> None:
+    """Raises ConfigError where this process was started with other values than process 0.
+
+    All processes wait for each other here, so that nothing is written for a run that cannot be.
+    """
+    first = json.loads(processes.from_first("started", lambda: json.dumps(started)))
+    lines = [line.removeprefix(".") for line in differences(first, started, "")]
+    if lines:
+        raise ConfigError(
+            "the processes of a run have to be started alike, but this one differs from process 0:\n  "
+            + "\n  ".join(lines)
+        )
+    processes.barrier("started alike")
+
+
+def check_shared(workdir: Workdir) -> None:
+    """Raises ConfigError on a process that does not see what process 0 has put into the workdir."""
+    for file in (workdir.record, workdir.geocells):
+        if not file.exists():
+            raise ConfigError(
+                f"--workdir={workdir.root}: {file.name}, written by process 0, is not here; expected "
+                "storage that all hosts see under this path"
+            )
+
+
 def open_for_training(root: Path, config: Mapping[str, Any]) -> Workdir:
     """Opens a workdir that is free or already this config's; writes nothing yet.
 
-    Evaluation settings may differ from the first start's: they do not touch training.
+    Evaluation settings may differ from the first start's, which do not touch training, and so may the
+    mesh, which touches the order of sums alone: a run goes on with the devices that there are.
 
     Raises:
         ConfigError: the workdir belongs to another config; the message holds the differences. Or nothing
@@ -109,7 +150,7 @@ def open_for_training(root: Path, config: Mapping[str, Any]) -> Workdir:
     check_writable(workdir.root)
     if workdir.record.exists():
         old = read_record(workdir)["config"]
-        sections = sorted({*old, *config} - {"evaluation"})
+        sections = sorted({*old, *config} - {"evaluation", "mesh"})
         _refuse(workdir, _chosen(old, sections), _chosen(config, sections))
     return workdir
 

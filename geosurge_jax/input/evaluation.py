@@ -1,6 +1,6 @@
 """Evaluation batches: finite, each photo once, the last batch filled up with mask 0."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grain
@@ -20,7 +20,7 @@ from geosurge_jax.input.examples import (
     read_record,
 )
 from geosurge_jax.input.geometry import evaluation_crops
-from geosurge_jax.input.pipeline import process_share
+from geosurge_jax.input.pipeline import check_rows
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,11 @@ class Views:
     """How an evaluation looks at photos, and which part of them a process takes.
 
     Attributes:
-        batch_size: Global: a process makes `batch_size / process_count` of each batch.
+        batch_size: Of the global batch.
         image_size: Side of a crop in pixels.
         crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
         resize_ratio: Short side / side of a crop after resizing; 1 keeps the whole short side.
-        process_index: Of this process.
-        process_count: How many share the global batch.
+        rows: Which rows of each global batch a process makes, in this order; None for all.
         threads: Threads that read and decode.
     """
 
@@ -41,8 +40,7 @@ class Views:
     image_size: int
     crops: int
     resize_ratio: float
-    process_index: int = 0
-    process_count: int = 1
+    rows: Sequence[int] | np.ndarray | None = None
     threads: int = 4
 
 
@@ -87,7 +85,7 @@ def evaluation_batches(
         bad_records: Where unreadable records are reported.
 
     Raises:
-        ValueError: The batch does not divide among the processes, or crops or ratio are unknown.
+        ValueError: Rows outside of the batch, or crops or ratio are unknown.
         BadRecordsError: While iterating, when too many records are unreadable.
     """
     return batches_of(
@@ -107,13 +105,12 @@ def batches_of(
     bad_records: BadRecords,
 ) -> EvaluationBatches:
     """Batches of `count` photos that `read` gives by position; see `evaluation_batches`."""
-    share = process_share(views.batch_size, views.process_index, views.process_count)
+    rows = check_rows(views.rows, views.batch_size)
     size, crops, ratio = views.image_size, views.crops, views.resize_ratio
     evaluation_crops(1, 1, crops, ratio)  # refuses a protocol before any work is done
     shape = (crops, size, size)
 
-    def crop(position: int) -> Example:
-        index = int(position)
+    def crop(index: int) -> Example:
         if index >= count:
             return masked_example(shape, PADDING)
         record = read(index)
@@ -125,8 +122,13 @@ def batches_of(
         images, class_maps = zip(*pairs, strict=True)
         return example(np.stack(images), np.stack(class_maps), record, index)
 
-    padded = -(-count // views.batch_size) * views.batch_size
-    dataset = grain.MapDataset.range(padded).map(crop)[views.process_index :: views.process_count]
+    numbers = -(-count // views.batch_size)
+
+    def crop_of(place: int) -> Example:
+        number, row = divmod(int(place), len(rows))
+        return crop(number * views.batch_size + int(rows[row]))
+
+    dataset = grain.MapDataset.range(numbers * len(rows)).map(crop_of)
     return EvaluationBatches(
-        dataset, share, lambda batch: finish_batch(batch, targets, bad_records), views.threads
+        dataset, len(rows), lambda batch: finish_batch(batch, targets, bad_records), views.threads
     )

@@ -1,13 +1,15 @@
 """Training batches: infinite, resumable by one number, the same bits on any number of hosts.
 
-The order of the operations decides that: positions are shuffled, each record is read and augmented
-with a generator of its own, epochs are repeated, and only then does a process take every n-th
-example and make batches of them. A state `{"next_index": k}` counts batches, so it means the same
-whatever the number of processes.
+Row r of batch k of size B stands at position k * B + r of the run. The position alone decides which
+record it is (records are shuffled anew each epoch) and which generator augments it, so a process can
+make any rows of a batch without the others, and a state `{"next_index": k}`, which counts batches,
+means the same on any number of processes.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grain
 import numpy as np
@@ -89,8 +91,7 @@ def train_batches(
     seed: int,
     targets: Targets | None,
     bad_records: BadRecords,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | np.ndarray | None = None,
     threads: int = 4,
     prefetch: int = 4,
 ) -> TrainBatches:
@@ -98,56 +99,64 @@ def train_batches(
 
     Args:
         split: The records.
-        batch_size: Global: this process makes `batch_size / process_count` of each batch.
+        batch_size: Of the global batch.
         augmentation: Geometry and colour noise.
-        seed: Decides order and augmentation.
+        seed: Decides order and augmentation, together with the position in the run and nothing else.
         targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
         bad_records: Where unreadable records are reported.
-        process_index: Of this process.
-        process_count: How many share the global batch.
+        rows: Which rows of each global batch this process makes, in this order; None for all.
         threads: Batches that are made at a time; each is made by one thread.
         prefetch: Batches that are made ahead, and so held in memory.
 
     Returns:
-        An iterator over host batches; B is the share of this process:
+        An iterator over host batches; B is the number of rows of this process:
         `image` uint8 [B, H, W, 3], `segmentation` uint8 [B, H, W], `latlng` float32 [B, 2],
         `index` int32 [B], `mask` float32 [B] (0 for unreadable records), `scene` int32 [B], and
         the targets. `get_state()` and `set_state()` take `{"next_index": batches so far}`; call
         `close()` when done.
 
     Raises:
-        ValueError: The batch does not divide among the processes.
+        ValueError: A batch without rows, or rows that lie outside of it.
         BadRecordsError: From `next()`, when too many records are unreadable.
     """
-    share = process_share(batch_size, process_index, process_count)
+    rows = check_rows(rows, batch_size)
     augment = _augmenter(split, augmentation, bad_records)
-    dataset = (
-        grain.MapDataset.range(len(split))
-        .seed(seed)
-        .shuffle()
-        .random_map(augment)
-        .repeat()[process_index::process_count]
-        .batch(share, drop_remainder=True)
-        .map(lambda batch: finish_batch(batch, targets, bad_records))
-    )
+    order: Any = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()
+
+    def make(number: int) -> Example:
+        positions = number * batch_size + rows
+        examples = [augment(order[int(p)], _generator(seed, int(p))) for p in positions]
+        batch = {key: np.stack([one[key] for one in examples]) for key in examples[0]}
+        return finish_batch(batch, targets, bad_records)
+
+    # The numbers of all batches that the order has positions for: as good as without end.
+    numbers = grain.MapDataset.range(sys.maxsize // batch_size)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
-    return iter(dataset.to_iter_dataset(options))
+    return iter(numbers.map(make).to_iter_dataset(options))
 
 
-def process_share(batch_size: int, process_index: int, process_count: int) -> int:
-    """How many examples of a global batch each process makes.
+def check_rows(rows: Sequence[int] | np.ndarray | None, batch_size: int) -> np.ndarray:
+    """The rows of a global batch that a process makes, int64 [B]; all where none are named.
 
     Raises:
-        ValueError: They do not divide evenly, or the process is not one of them.
+        ValueError: No rows, or rows outside of the batch.
     """
-    if not 0 <= process_index < process_count:
-        raise ValueError(f"process {process_index} of {process_count}, expected 0 to count - 1")
-    if batch_size < 1 or batch_size % process_count:
+    if batch_size < 1:
         raise ValueError(
-            f"batch size {batch_size}, expected a multiple of the {process_count} processes "
+            f"batch size {batch_size}, expected 1 or more "
             "(config.training.batch_size, config.evaluation.batch_size)"
         )
-    return batch_size // process_count
+    if rows is None:
+        return np.arange(batch_size)
+    chosen = np.asarray(rows, np.int64)
+    if chosen.ndim != 1 or not chosen.size or not 0 <= chosen.min() <= chosen.max() < batch_size:
+        raise ValueError(f"rows {chosen.tolist()}, expected some of 0 to {batch_size - 1}")
+    return chosen
+
+
+def _generator(seed: int, position: int) -> np.random.Generator:
+    """The generator of one example: Philox keyed by both numbers, so streams never overlap."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, position], np.uint64)))
 
 
 def _augmenter(

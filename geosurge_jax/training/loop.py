@@ -103,7 +103,8 @@ def check_finite(done: DoneStep, directory: Path, record_ids: RecordIds) -> floa
     total, weight = (float(x) for x in jax.device_get(done.sums["loss"]))
     if math.isfinite(total):
         return total / max(weight, 1.0)
-    dump = directory / f"nonfinite-step-{done.step}.npz"
+    part = f"-process-{jax.process_index()}" if jax.process_count() > 1 else ""
+    dump = directory / f"nonfinite-step-{done.step}{part}.npz"
     arrays: dict[str, Any] = dict(done.batch)
     np.savez(dump, **arrays)
     raise NonFiniteLossError(

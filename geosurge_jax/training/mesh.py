@@ -58,12 +58,30 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
+def process_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
+    """Which rows of a global batch this process has to make for `put_batch`.
+
+    Asked of the sharding, so that it holds for any order of devices in the mesh, also one in which the
+    rows of a process are no slice.
+
+    Args:
+        mesh: the mesh.
+        batch_size: rows of a global batch, a multiple of the devices.
+
+    Returns:
+        Ascending rows, int64 `[B / processes]`.
+    """
+    slices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
+    rows = [np.arange(batch_size)[index] for index in slices if index is not None]
+    return np.sort(np.concatenate(rows))
+
+
 def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
     """Places this process' part of a batch.
 
     Args:
         mesh: the mesh.
-        batch: host arrays `[B / processes, ...]`.
+        batch: host arrays `[B / processes, ...]`, the rows of `process_rows`.
 
     Returns:
         Global arrays `[B, ...]`, photos split over all devices.

@@ -45,15 +45,17 @@ def batches(split: Split, count: int, *, start: int = 0, augmentation=STRONG, **
         iterator.close()
 
 
-def together(parts: list[list[dict]]) -> list[dict]:
-    """Global batches from those of each process: example i of a batch is made by process i % n."""
-    return [
-        {
-            key: np.stack([part[key] for part in batch], 1).reshape(-1, *batch[0][key].shape[1:])
-            for key in batch[0]
-        }
-        for batch in zip(*parts, strict=True)
-    ]
+def together(parts: list[tuple[list[int], list[dict]]]) -> list[dict]:
+    """Global batches from those of each process, given with the rows that it makes."""
+    batches = []
+    for pieces in zip(*(made for _, made in parts), strict=True):
+        size = sum(len(rows) for rows, _ in parts)
+        batch = {key: np.empty((size, *v.shape[1:]), v.dtype) for key, v in pieces[0].items()}
+        for (rows, _), piece in zip(parts, pieces, strict=True):
+            for key in batch:
+                batch[key][rows] = piece[key]
+        batches.append(batch)
+    return batches
 
 
 def assert_same(a: list[dict], b: list[dict]) -> None:
@@ -99,33 +101,30 @@ def test_records_without_a_map_are_unknown_everywhere(train_split):
         assert (batch["segmentation"][~without] < 100).all()
 
 
-def test_global_batches_are_the_same_bits_on_one_and_on_four_hosts(train_split):
-    one = batches(train_split, 6)
-    four = together([batches(train_split, 6, process_index=i, process_count=4) for i in range(4)])
-    assert_same(one, four)
+SHARES = {
+    "four hosts": [[0], [1], [2], [3]],
+    "two hosts": [[0, 1], [2, 3]],
+    "devices in another order": [[0, 3], [1, 2]],
+    "hosts of different size": [[2], [0, 1, 3]],
+}
 
 
-@pytest.mark.parametrize("hosts", [2, 1])
-def test_a_run_of_four_hosts_goes_on_with_fewer(train_split, hosts):
-    iterator = train_batches(
-        train_split,
-        batch_size=4,
-        augmentation=STRONG,
-        seed=3,
-        targets=None,
-        bad_records=BadRecords("train", 16, 1.0),
-        process_index=2,
-        process_count=4,
-    )
-    for _ in range(5):
-        next(iterator)
-    state = iterator.get_state()
-    iterator.close()
-    assert state == {"next_index": 5}
-    rest = [
-        batches(train_split, 3, start=5, process_index=i, process_count=hosts) for i in range(hosts)
-    ]
-    assert_same(together(rest), batches(train_split, 8)[5:])
+@pytest.mark.parametrize("shares", SHARES.values(), ids=SHARES)
+def test_global_batches_are_the_same_bits_in_the_same_order_on_any_hosts(train_split, shares):
+    whole = batches(train_split, 6)
+    assert_same(whole, together([(rows, batches(train_split, 6, rows=rows)) for rows in shares]))
+    resumed = [(rows, batches(train_split, 3, start=3, rows=rows)) for rows in shares]
+    assert_same(whole[3:], together(resumed))
+
+
+def test_the_place_in_the_run_decides_the_noise(train_split):
+    """Record by record the crops differ from epoch to epoch, but not with the way a batch is shared."""
+    (alone,) = batches(train_split, 1, start=7, rows=[2])
+    whole = batches(train_split, 8)[7]
+    np.testing.assert_array_equal(alone["image"][0], whole["image"][2])
+    (long,) = batches(train_split, 1, start=1, batch_size=14)  # positions 14 to 27 of the run
+    (short,) = batches(train_split, 1, start=5, batch_size=4)  # positions 20 to 23
+    assert_same([short], [{key: value[6:10] for key, value in long.items()}])
 
 
 def test_each_epoch_holds_each_record_once_in_another_order(train_split):
@@ -228,12 +227,13 @@ def test_bad_coordinates_count_as_damage(train_split, latlng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 6, "process_count": 4}, "6, expected a multiple of the 4"),
-        ({"batch_size": 0}, "batch size 0"),
-        ({"process_index": 2, "process_count": 2}, "process 2 of 2"),
+        ({"batch_size": 0}, "batch size 0, expected 1 or more"),
+        ({"rows": []}, r"rows \[\], expected some of 0 to 3"),
+        ({"rows": [0, 4]}, r"rows \[0, 4\], expected some of 0 to 3"),
+        ({"rows": [-1, 1]}, r"rows \[-1, 1\]"),
     ],
 )
-def test_batches_that_do_not_divide(train_split, options, message):
+def test_rows_outside_of_the_batch(train_split, options, message):
     with pytest.raises(ValueError, match=message):
         batches(train_split, 1, **options)
 

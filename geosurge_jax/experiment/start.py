@@ -1,0 +1,57 @@
+"""The start of a run on each of its processes: flags for the compiler, the others found, one that speaks."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from absl import logging as absl_logging
+
+from geosurge_jax.experiment import terminal
+from geosurge_jax.experiment.failure import one_line_errors
+from geosurge_jax.experiment.run_record import ask_for_determinism
+from geosurge_jax.experiment.workdir import check_started_alike
+from geosurge_jax.training import processes
+from geosurge_jax.training.watch import Timeouts
+
+PACKAGES = ("geosurge_jax", "data")
+
+
+@contextmanager
+def started(
+    config: Mapping[str, Any],
+    command: Mapping[str, Any],
+    place: Sequence[Any],
+    start_timeout: int,
+) -> Iterator[None]:
+    """Runs the body as one of the processes of a run; errors of the user's making end in one line.
+
+    Args:
+        config: the config file's mapping.
+        command: flags that must be the same on all processes.
+        place: values of --coordinator, --processes and --process.
+        start_timeout: seconds to wait for all processes to be there.
+    """
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.INFO)
+    if config["deterministic"]:
+        ask_for_determinism()
+    with ExitStack() as stack:
+        stack.enter_context(one_line_errors())
+        given = processes.placement(*place)
+        timeouts = Timeouts(initialization=start_timeout)
+        label = stack.enter_context(processes.together(given, timeouts))
+        stack.enter_context(one_line_errors(label))
+        if not processes.is_first():
+            only_warnings(label)
+        check_started_alike({"config": config, **command})
+        yield
+
+
+def only_warnings(label: str) -> None:
+    """Of several processes the first speaks for all; the others tell warnings and errors, with their name."""
+    terminal.CONSOLE.quiet = True
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.WARNING)
+    form = logging.Formatter(f"{label}%(levelname)s: %(message)s")
+    absl_logging.get_absl_handler().setFormatter(form)
