@@ -181,8 +181,8 @@ def _addresses(given: Placement | None, found: str | None) -> dict[str, Any]:
 def together(given: Placement | None, timeouts: Timeouts) -> Iterator[str]:
     """Runs the body as one of several processes that all end when one does.
 
-    Where the body ends by an exception, or by an exit code other than 0 and those of a run that was asked to stop, all other processes end too,
-    and this one ends inside of here.
+    Where the body ends by an exception, or by an exit code that is neither 0 nor that of a run that was
+    asked to stop, all other processes end too, and this one ends inside of here.
 
     Args:
         given: see `join`.
