@@ -103,6 +103,10 @@ def _work_rows(report: CompileReport, cost: Cost) -> Iterable[tuple[str, str]]:
     flops = cost.flops
     kinds = f"{flops.narrow / 1e12:.4g} of 16 bits, {flops.wide / 1e12:.4g} of 32"
     yield "matrix products", f"{flops.total / 1e12:.4g} TFLOP: {kinds}"
+    if report.setting.expected_flops:
+        expected = report.setting.expected_flops / report.setting.chips
+        times = f"the program does {flops.total / expected:.2f} times that"
+        yield "by the formula", f"{expected / 1e12:.4g} TFLOP, nothing computed twice: {times}"
     if flops.uncounted:
         yield "not counted", f"products inside {', '.join(flops.uncounted)}"
     if cost.unknown_loops:

@@ -26,6 +26,7 @@ class Setting:
         chip: one of them.
         mesh: sizes of the mesh axes.
         photos: in one run of the program, over all chips.
+        expected_flops: of matrix products in one run over all chips, by a formula; None where there is none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Setting:
     chip: Chip
     mesh: Mapping[str, int]
     photos: int
+    expected_flops: float | None = None
 
     @property
     def chips(self) -> int:

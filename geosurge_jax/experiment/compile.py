@@ -1,7 +1,7 @@
 """`--mode=compile`: what a run needs and how fast it can be, from the compiler, before a chip is there."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,13 @@ def run(raw: Mapping[str, Any], root: Path, topology: str) -> None:
     layout = layout_report(plan.state.layout, model.mesh)
     print(layout)
     reports = []
-    for name, lower, photos in programs(config, model, plan):
+    for name, lower, photos, flops in programs(config, model, plan):
         terminal.CONSOLE.print(f"compiling the {name} for {topology} ...")
         began = time.perf_counter()
         with jax.set_mesh(model.mesh):
             lowered = lower()
-            setting = Setting(name, topology, chip_of(devices[0]), dict(model.mesh.shape), photos)
+            mesh = dict(model.mesh.shape)
+            setting = Setting(name, topology, chip_of(devices[0]), mesh, photos, flops)
             reports.append(compile_and_report(lowered, setting, time.perf_counter() - began))
         print(as_text(reports[-1]))
     write_reports(root, topology, config.name, reports, layout)
@@ -75,17 +76,21 @@ def run(raw: Mapping[str, Any], root: Path, topology: str) -> None:
         )
 
 
-def programs(config: ExperimentConfig, model: assembly.Model, plan: assembly.TrainingPlan) -> Any:
-    """(name, function that lowers it, photos in a run) of what a run compiles."""
-    state = plan.state.abstract
-    batch, scored = batch_shapes(config, model), config.evaluation.batch_size
-    views = batch_shapes(config, model, crops=config.evaluation.crops)
+def programs(
+    config: ExperimentConfig, model: assembly.Model, plan: assembly.TrainingPlan
+) -> tuple[tuple[str, Callable[[], jax.stages.Lowered], int, float], ...]:
+    """What a run compiles: name, function that lowers it, photos in a run, analytic FLOPs of a run."""
+    state, flops = plan.state.abstract, model.system.flops
+    trained, scored = config.training.batch_size, config.evaluation.batch_size
+    crops, predict = config.evaluation.crops, jax.jit(model.evaluator.predict)
+    batch, views = batch_shapes(config, model), batch_shapes(config, model, crops=crops)
     return (
-        ("training step", lambda: plan.step.lower(state, batch), config.training.batch_size),
+        ("training step", lambda: plan.step.lower(state, batch), trained, trained * flops.training),
         (
             "posterior",
-            lambda: jax.jit(model.evaluator.predict).lower(state.evaluation_params(), views),
+            lambda: predict.lower(state.evaluation_params(), views),
             scored,
+            scored * crops * flops.forward,
         ),
     )
 

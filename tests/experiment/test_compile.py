@@ -33,6 +33,9 @@ def test_reports_of_this_machine_are_printed_and_written(tmp_path, capsys):
     assert step["setting"]["mesh"] == {"data": 2, "fsdp": 2, "model": 2} and step["chips"] == 8
     assert posterior["setting"]["name"] == "posterior" and posterior["fits"] is None
     assert 0 < posterior["cost"]["flops"]["wide"] < step["cost"]["flops"]["wide"]
+    for report in (step, posterior):
+        ratio = report["cost"]["flops"]["wide"] * 8 / report["setting"]["expected_flops"]
+        assert 0.9 < ratio < 1.4, "work is replicated, or left out"
     text = (tmp_path / "compile-live.md").read_text()
     assert "training step, 16 photos, on live: 8 x" in text and "mesh: data 2 x fsdp 2" in text
 
@@ -59,7 +62,7 @@ def compiled_step(devices, **mesh):
     with jax.set_mesh(model.mesh):
         programs = [
             parse_program(lower().compile().as_text())
-            for _, lower, _ in compile.programs(config, model, plan)
+            for _, lower, _, _ in compile.programs(config, model, plan)
         ]
     return rows, programs
 
