@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -31,7 +30,7 @@ def command(workdir, datasets, *arguments):
     ]
 
 
-def run(command, **options):
+def run(command):
     flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=1")
     return subprocess.run(
         command,
@@ -41,7 +40,6 @@ def run(command, **options):
         text=True,
         timeout=600,
         check=False,
-        **options,
     )
 
 
@@ -105,19 +103,20 @@ def skip_without_mounts():
         pytest.skip(f"needs mounts in a user namespace, refused here: {probe.stderr.strip()}")
 
 
-def limit_file_size():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+def with_small_files(command):
+    """The same command where no file can grow beyond 100 kB."""
+    return ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *map(str, command)]
 
 
 def test_a_run_whose_first_checkpoint_fails_ends_in_one_line(datasets, tmp_path):
-    message = error_line(run(command(tmp_path, datasets), preexec_fn=limit_file_size))
+    message = error_line(run(with_small_files(command(tmp_path, datasets))))
     assert "checkpoint of step 2 could not be saved" in message
     assert "File too large" in message and "there is no earlier one" in message
 
 
 @pytest.mark.slow
 def test_files_that_cannot_grow_stop_the_run_and_the_next_goes_on(at_step_6, undisturbed, datasets):
-    message = error_line(run(command(at_step_6, datasets), preexec_fn=limit_file_size))
+    message = error_line(run(with_small_files(command(at_step_6, datasets))))
     assert f"{at_step_6 / 'checkpoints'}: the checkpoint of step 8 could not be saved" in message
     assert "File too large" in message and "last whole checkpoint is step 6" in message
     done = run(command(at_step_6, datasets))

@@ -19,9 +19,15 @@ def _is_retrieved(record: logging.LogRecord) -> bool:
     return "exception was never retrieved" not in record.getMessage()
 
 
+def settle() -> None:
+    """Waits for the late reports: coroutines report when they are freed, threads a little later."""
+    gc.collect()
+    time.sleep(LINGER_SECONDS)
+
+
 @contextmanager
 def abandoned_io_silenced() -> Iterator[None]:
-    """Drops these reports, and no others, inside the block; after an exception it waits for late ones."""
+    """Drops these reports, and no others, inside the block; an exception waits for the late ones."""
     report_unraisable = sys.unraisablehook
 
     def unraisable(report: "sys.UnraisableHookArgs") -> None:
@@ -36,8 +42,7 @@ def abandoned_io_silenced() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        gc.collect()  # coroutines report when they are freed
-        time.sleep(LINGER_SECONDS)
+        settle()
         raise
     finally:
         sys.unraisablehook = report_unraisable

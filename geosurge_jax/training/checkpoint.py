@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from geosurge_jax.training import stored
-from geosurge_jax.training.abandoned_io import abandoned_io_silenced
+from geosurge_jax.training.abandoned_io import abandoned_io_silenced, settle
 from geosurge_jax.training.fingerprint import leaf_types
 from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.stopping import StoppedError
@@ -213,6 +213,7 @@ class Checkpointer:
             LOG.warning("%s", error)
 
     def _failure(self, error: Exception) -> CheckpointError:
+        settle()
         failed, self._saving = self._saving, None
         whole = [step for step in stored.whole_steps(self._directory) if step != failed]
         left = (

@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
     write_json(workdir.record, {"config": raw})
     model = assembly.make_model(parse(raw), load_hierarchy(workdir.geocells))
     with jax.set_mesh(model.mesh):
-        _, _, plan = assembly.plan_training(parse(raw), model, 1, 1)
+        plan = assembly.plan_training(parse(raw), model, 1, 1).state
         state = plan.create(jax.random.key(0))
         average = jax.tree.map(lambda leaf: leaf * 1.0009765625, state.trained)
         state = state.replace(average=average)

@@ -28,7 +28,10 @@ LOSSES = {1: 3.0, 2: 1.0, 3: 4.0, 4: 2.0, 5: 2.5}
 def state_of(step):
     """Something else at every step, on one device."""
     rng, mesh = np.random.default_rng(step), make_mesh(MeshConfig(1, 1, 1), jax.devices()[:1])
-    normal = {"a": {"w": rng.standard_normal((64, 48), np.float32)}, "b": rng.random(7, np.float32)}
+    normal = {
+        "a": {"w": rng.standard_normal((256, 128), np.float32)},
+        "b": rng.random(7, np.float32),
+    }
     state = TrainState(
         step=np.int32(step),
         trained=normal,
@@ -175,12 +178,12 @@ def test_a_step_damaged_again_gets_a_place_of_its_own(directory):
 
 def test_a_checkpoint_of_another_model_is_named_and_stays(directory):
     other = abstract()
-    shape = jax.ShapeDtypeStruct((64, 49), np.float32, sharding=other.step.sharding)
+    shape = jax.ShapeDtypeStruct((256, 129), np.float32, sharding=other.step.sharding)
     other = other.replace(trained={**other.trained, "a": {"w": shape}})
     with (
         open_checkpoints(directory) as keeper,
         pytest.raises(
-            ValueError, match=r"5: trained/a/w is float32\[64,48\], expected float32\[64"
+            ValueError, match=r"5: trained/a/w is float32\[256,128\], expected float32\[256"
         ),
     ):
         keeper.restore(other)
@@ -246,9 +249,9 @@ def test_a_replacement_cut_off_leaves_one_of_the_two(directory, whole):
 
 @pytest.fixture
 def small_files():
-    """No file of this process can grow beyond a few blocks: a full disk, without one."""
+    """No file of this process can grow beyond 64 kB: a full disk, without one."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
