@@ -23,9 +23,8 @@ from jax._src import distributed
 from geosurge_jax.training.stopping import EXIT_CODES
 from geosurge_jax.training.watch import Timeouts, Watch, end_now
 
-_A_DAY_MS = (
-    24 * 3600 * 1000
-)  # waiting ends when the work is done or the watch ends it, never by the clock
+# Waiting ends when the work is done or the watch ends it, never by the clock.
+_A_DAY_MS = 24 * 3600 * 1000
 
 
 class ProcessesError(ValueError):
