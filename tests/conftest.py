@@ -1,13 +1,15 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Eight simulated devices; and quick compilation, which these small shapes gain more from than quick code.
+# Eight simulated devices; quick compilation, which these small shapes gain more from than quick code; and
+# patience with eight threads that meet on a busy machine, where XLA gives up, and aborts, after 40 s.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         os.environ.get("XLA_FLAGS", ""),
         "--xla_force_host_platform_device_count=8",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
     ]
 )
 
