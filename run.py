@@ -61,9 +61,11 @@ def main(arguments: list[str]) -> None:
         # The terminal is for what this run says; --verbosity brings the libraries' logs back.
         absl_logging.set_verbosity(absl_logging.FATAL)
     config, photos = CONFIG.value.to_dict(), arguments[1:]
-    command = {"--mode": MODE.value, "--workdir": WORKDIR.value, "PHOTO": photos}
     place = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
-    with start.started(config, command, place, START_TIMEOUT.value):
+    elsewhere = MODE.value == "compile" and TOPOLOGY.value != compile.LIVE
+    alike = (MODE, WORKDIR, STEPS, DTYPE, TOPOLOGY)
+    command = {f"--{flag.name}": flag.value for flag in alike} | {"PHOTO": photos}
+    with start.started(config, command, place, START_TIMEOUT.value, alone=elsewhere):
         workdir = local_path("--workdir", WORKDIR.value or "workdir/compile")
         if MODE.value == "train":
             train.run(config, workdir)

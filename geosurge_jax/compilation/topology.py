@@ -40,12 +40,12 @@ def tpu_devices(name: str) -> list[Any]:
     """
     if importlib.util.find_spec("libtpu") is None:
         raise ValueError(
-            f"topology {name!r}: compiling for TPUs needs libtpu: pip install -r requirements-tpu.txt"
+            f"--topology={name}: compiling for TPUs needs libtpu: pip install -r requirements-tpu.txt"
         )
     generation, _, sizes = name.partition(":")
     if not re.fullmatch(r"\d+(x\d+){1,2}", sizes):
         raise ValueError(
-            f"topology {name!r}: expected generation:chips along each axis, as {EXAMPLES}"
+            f"--topology={name}: expected generation:chips along each axis, as {EXAMPLES}"
         )
     for variable, value in _ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
@@ -55,7 +55,7 @@ def tpu_devices(name: str) -> list[Any]:
         )
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"topology {name!r}: {reason}; expected one as {EXAMPLES}") from None
+        raise ValueError(f"--topology={name}: {reason}; expected one as {EXAMPLES}") from None
     return topology.devices
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
@@ -33,19 +34,24 @@ def ask_for_determinism() -> None:
 
 def code_versions() -> dict[str, str]:
     """Versions that decide the bits of a run; the commit where the code lies in a git checkout."""
-    commit = subprocess.run(
+    return {
+        "geosurge_jax": __version__,
+        "commit": _commit() or "unknown",
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _commit() -> str:
+    if shutil.which("git") is None:
+        return ""
+    return subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     ).stdout.strip()
-    return {
-        "geosurge_jax": __version__,
-        "commit": commit or "unknown",
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in LIBRARIES},
-    }
 
 
 def environment(mesh: Mesh) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def started(
     command: Mapping[str, Any],
     place: Sequence[Any],
     start_timeout: int,
+    *,
+    alone: bool,
 ) -> Iterator[None]:
     """Runs the body as one of the processes of a run; errors of the user's making end in one line.
 
@@ -31,6 +33,7 @@ def started(
         command: flags that must be the same on all processes.
         place: values of --coordinator, --processes and --process.
         start_timeout: seconds to wait for all processes to be there.
+        alone: use no device of this machine and look for no other process.
     """
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
@@ -38,6 +41,9 @@ def started(
         ask_for_determinism()
     with ExitStack() as stack:
         stack.enter_context(one_line_errors())
+        if alone:
+            yield
+            return
         given = processes.placement(*place)
         timeouts = Timeouts(initialization=start_timeout)
         label = stack.enter_context(processes.together(given, timeouts))

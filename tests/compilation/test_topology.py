@@ -16,5 +16,5 @@ def test_without_libtpu_the_message_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize("name", ["v5e", "v5litepod-256", "v5e:16", "v5e:4x4x4x4", "16x16", "live"])
 def test_a_name_of_another_form(name, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    with pytest.raises(ValueError, match=f"topology '{name}': expected .* as v5e:16x16"):
+    with pytest.raises(ValueError, match=f"--topology={name}: expected .* as v5e:16x16"):
         tpu_devices(name)

@@ -224,7 +224,7 @@ def test_memory_of_the_table_is_what_the_compiler_allows(topology, devices, kind
 
 
 def test_a_slice_that_does_not_exist():
-    with pytest.raises(ValueError, match="topology 'v9:2x2': .*expected one as v5e:16x16"):
+    with pytest.raises(ValueError, match="--topology=v9:2x2: .*expected one as v5e:16x16"):
         tpu_devices("v9:2x2")
 
 
