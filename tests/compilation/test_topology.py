@@ -8,7 +8,7 @@ from geosurge_jax.compilation.topology import tpu_devices
 def test_without_libtpu_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        ValueError, match="'v5e:2x2': .*needs libtpu: pip install -r requirements-tpu.txt"
+        ValueError, match="--topology=v5e:2x2: .*needs libtpu: pip install -r requirements-tpu.txt"
     ):
         tpu_devices("v5e:2x2")
 
