@@ -183,7 +183,9 @@ def cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     line = (str(error).strip().splitlines() or [""])[0]
-    line = re.sub(r"(\s*\[[^][]*\])+$", "", line)  # codes and places in TensorStore's source
+    line = re.sub(
+        r"\s*\[[a-z_ ]+='.*", "", line
+    )  # codes, whole specs and places in TensorStore's source
     clauses = line.split(": ")
     while len(clauses) > 1 and len(": ".join(clauses)) > LONGEST_CAUSE:
         clauses.pop(0)

@@ -309,3 +309,19 @@ def test_a_stopped_run_whose_save_failed_does_not_say_it_is_saved(directory, sma
     with pytest.raises(CheckpointError, match=FAILED), open_checkpoints(directory) as keeper:
         keeper.save(state_of(6), Progress(step=6), {})
         raise StoppedError(signal.SIGTERM, 6)
+
+
+def test_the_cause_is_the_end_of_a_long_chain_without_annotations():
+    inner = ValueError(
+        f'OUT_OF_RANGE: Error opening "zarr" driver: {"Error writing x: " * 20}Failed to write: File too '
+        """large [os_error_code='27'] [tensorstore_spec='{"chunks":[64,48],"path":"a: b"}'] [source """
+        "locations='a.cc:42']\nsecond line"
+    )
+    outer = RuntimeError("outer")
+    outer.__cause__ = inner
+    found = stored.cause(outer)
+    assert found.startswith("ValueError: ") and found.endswith("Failed to write: File too large")
+    assert len(found) < 200
+    assert stored.cause(OSError(28, "No space left on device")) == (
+        "OSError: [Errno 28] No space left on device"
+    )
