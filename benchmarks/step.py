@@ -5,8 +5,8 @@
 
 Measures the ceilings of the backend first (rate of a large matrix product in the config's compute type,
 bandwidth of a large copy), then compiles and times the config's own training step and posterior at each
-batch size. Geocells come from synthetic clustered locations, as many as the config's data set has, so no
-photo is needed. A batch size that does not fit is reported as such.
+batch size. Geocells are as many as `config.geocells.planned_cells` says, so no photo is needed. A batch
+size that does not fit is reported as such.
 """
 
 import json
@@ -23,15 +23,14 @@ from ml_collections import config_flags
 
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.experiment.run_record import ask_for_determinism
+from geosurge_jax.geo import planned_hierarchy
 from geosurge_jax.training.mesh import put_batch
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, optionally with :variant.")
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["16"], "Global batch sizes.")
 SECONDS = flags.DEFINE_float("seconds", 5.0, "Time spent on each timing after warm-up.")
 OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
-
-MP16_PHOTOS = 4_700_000
 
 
 def seconds_per_call(function: Callable[[], Any], budget: float) -> float:
@@ -58,23 +57,6 @@ def ceilings(dtype: str, budget: float) -> dict[str, float]:
         "matmul_tflops": 2 * side**3 / seconds_per_call(lambda: product(a), budget) / 1e12,
         "copy_gbytes": 8 * numbers / seconds_per_call(lambda: copy(x), budget) / 1e9,
     }
-
-
-def synthetic_model(config: ExperimentConfig) -> assembly.Model:
-    """The config's system over geocells of clustered locations, as many as its data set has."""
-    rng = np.random.default_rng(0)
-    photos = config.data.photos or MP16_PHOTOS
-    centres = np.stack(
-        [np.degrees(np.arcsin(rng.uniform(-0.9, 0.9, 3000))), rng.uniform(-180, 180, 3000)], axis=1
-    )
-    weights = 1 / np.arange(1, 3001)
-    chosen = centres[rng.choice(3000, size=photos, p=weights / weights.sum())]
-    latlng = chosen + rng.normal(size=(photos, 2)) * rng.exponential(0.5, (photos, 1))
-    latlng = np.stack([np.clip(latlng[:, 0], -89, 89), (latlng[:, 1] + 180) % 360 - 180], axis=1)
-    max_images, min_images = config.geocells.scaled(photos)
-    return assembly.make_model(
-        config, build_hierarchy(latlng, max_images=max_images, min_images=min_images)
-    )
 
 
 def synthetic_batch(config: ExperimentConfig, model: assembly.Model, photos: int) -> dict[str, Any]:
@@ -145,15 +127,18 @@ def time_batch_size(
 def main(_: list[str]) -> None:
     """Measures and prints; the table comes last."""
     config = parse(CONFIG.value.to_dict())
+    if config.deterministic:
+        ask_for_determinism()
     device = jax.devices()[0]
     report: dict[str, Any] = {
         "config": config.name,
         "device": device.device_kind,
         "devices": jax.device_count(),
         "jax": jax.__version__,
+        "deterministic": config.deterministic,
         **ceilings(config.system.compute_dtype, SECONDS.value / 2),
     }
-    model = synthetic_model(config)
+    model = assembly.make_model(config, planned_hierarchy(config.geocells.planned_cells))
     report["cells"] = [len(partition.ids) for partition in model.hierarchy.partitions]
     report["flops_per_photo"] = vars(model.system.flops)
     rows: list[dict[str, Any]] = []
