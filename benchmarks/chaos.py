@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS_A_KILL = 40
+STEPS_A_KILL = 12
 # Exit codes that a SIGTERM may end in: stopped with the state saved, finished before it came, or struck
 # before Python could listen.
 AFTER_TERMINATION = (75, 0, -signal.SIGTERM)
@@ -103,22 +103,46 @@ def equal_states(one: Any, other: Any) -> bool:
     )
 
 
-def strike(process: subprocess.Popen, workdir: Path, dice: random.Random) -> str | None:
+def logged_steps(metrics: Path) -> int:
+    """Lines of metrics so far."""
+    return len(metrics.read_bytes().splitlines()) if metrics.exists() else 0
+
+
+def wait_for_steps(process: subprocess.Popen, metrics: Path, writer: int, steps: int) -> bool:
+    """Waits until a run has opened its metrics anew and logged so many; whether it was training by then."""
+    deadline, base = time.monotonic() + SECONDS_TO_START, None
+    while process.poll() is None:
+        if base is None and inode(metrics) != writer:
+            base = logged_steps(metrics)
+        if base is not None and logged_steps(metrics) >= base + steps:
+            return True
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the run did not log {steps} steps within {SECONDS_TO_START} s")
+        time.sleep(0.005)
+    return False
+
+
+def inode(path: Path) -> int:
+    """Changes when a run opens its metrics, which it begins by replacing them."""
+    return path.stat().st_ino if path.exists() else 0
+
+
+def strike(
+    process: subprocess.Popen, workdir: Path, writer: int, dice: random.Random
+) -> str | None:
     """Ends a run at a random instant; says how and when, or None where it had ended by itself."""
-    metrics, began = workdir / "metrics.jsonl", time.monotonic()
-    size = metrics.stat().st_size if metrics.exists() else 0
     number = dice.choice((signal.SIGKILL, signal.SIGTERM))
-    if dice.random() < 0.2:
-        time.sleep(dice.uniform(0, 8))
+    training = dice.random() < 0.8
+    if training:
+        # At most four fifths of STEPS_A_KILL on average, so that the kills come before the run's end.
+        training = wait_for_steps(
+            process, workdir / "metrics.jsonl", writer, dice.randrange(int(1.6 * STEPS_A_KILL))
+        )
+        time.sleep(dice.uniform(0, 0.2))
     else:
-        while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > size):
-            if time.monotonic() - began > SECONDS_TO_START:
-                raise SystemExit("the run did not start to train")
-            time.sleep(0.01)
-        time.sleep(dice.uniform(0, 2))
+        time.sleep(dice.uniform(0, 8))
     if process.poll() is not None:
         return None
-    training = metrics.exists() and metrics.stat().st_size > size
     saving = any(not p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
     process.send_signal(number)
     code = process.wait()
@@ -131,13 +155,14 @@ def disturb(arguments: list[str], workdir: Path, log: Path, kills: int, seed: in
     """Runs to the end with so many kills on the way; counts them by kind and moment."""
     dice, struck = random.Random(seed), Counter()
     while struck.total() < kills:
+        writer = inode(workdir / "metrics.jsonl")
         process = start(arguments, log)
-        what = strike(process, workdir, dice)
+        what = strike(process, workdir, writer, dice)
         if what is not None:
             struck[what] += 1
             print(f"{struck.total():4d}  {what:26s} checkpoints {kept_steps(workdir)}", flush=True)
-        elif process.returncode:
-            raise SystemExit(f"the run failed by itself; see {log}")
+        else:
+            raise SystemExit(f"the run ended by itself with {process.returncode}; see {log}")
     if start(arguments, log).wait():
         raise SystemExit(f"the run failed by itself; see {log}")
     return struck
