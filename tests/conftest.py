@@ -1,6 +1,8 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Many tests start whole processes, which gain seconds each from compiled Python.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Eight simulated devices; quick compilation, which these small shapes gain more from than quick code; and
 # patience with eight threads that meet on a busy machine, where XLA gives up, and aborts, after 40 s.
 os.environ["XLA_FLAGS"] = " ".join(
