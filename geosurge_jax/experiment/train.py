@@ -23,7 +23,7 @@ from geosurge_jax.geo import load_hierarchy, save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
-from geosurge_jax.training import loop, processes
+from geosurge_jax.training import loop, milestones, processes
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.layout import layout_report
 from geosurge_jax.training.mesh import process_rows
@@ -88,10 +88,10 @@ def claimed(
         yield model
 
 
-def loop_config(config: ExperimentConfig, epoch: int) -> loop.LoopConfig:
+def loop_config(config: ExperimentConfig, epoch: int) -> milestones.LoopConfig:
     """Lengths in steps."""
     training = config.training
-    return loop.LoopConfig(
+    return milestones.LoopConfig(
         total_steps=training.total_steps(epoch),
         log_every=training.log_every,
         evaluate_every=training.evaluate_every or epoch,

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geosurge_jax.training import loop
+from geosurge_jax.training import loop, milestones
 from geosurge_jax.training.checkpoint import Progress
 from geosurge_jax.training.stopping import StoppedError, StopRequests
 
-CONFIG = loop.LoopConfig(
+CONFIG = milestones.LoopConfig(
     total_steps=10,
     log_every=2,
     evaluate_every=2,
@@ -142,7 +142,9 @@ def test_a_state_whose_loss_is_not_finite_is_never_saved(tmp_path):
 
 def test_watching_a_metric_that_is_not_evaluated_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"config.training.watched='x'.*validation/loss"):
-        loop.watch(Progress(), {"validation/loss": 1.0}, loop.LoopConfig(1, 1, 1, 1, "x", True, 0))
+        milestones.watch(
+            Progress(), {"validation/loss": 1.0}, milestones.LoopConfig(1, 1, 1, 1, "x", True, 0)
+        )
 
 
 @pytest.mark.parametrize("at", [3, 4])
