@@ -218,7 +218,8 @@ def test_with_a_worker_lost_the_other_ends_and_one_process_goes_on(
 def test_with_the_coordinator_lost_the_other_ends_and_two_go_on(one, datasets, pair, tmp_path):
     workdir = tmp_path / "run"
     both = pair(arguments(workdir, datasets))
-    assert lose(both, workdir, victim=0) in (1, -signal.SIGABRT)
+    # JAX aborts in C++, and Python's handler, which then prints the frames of running threads, may trip.
+    assert lose(both, workdir, victim=0) in (1, -signal.SIGABRT, -signal.SIGSEGV)
     assert "process 0" in both.error(1) and "was lost" in both.error(1) and AGAIN in both.error(1)
     again = pair(arguments(workdir, datasets))
     assert again.codes() == [0, 0]
