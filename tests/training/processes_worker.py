@@ -15,9 +15,14 @@ from geosurge_jax.training.watch import Timeouts
 QUICK = Timeouts(initialization=30, beat=0.2, lost=3.0, lost_after_failure=1.0, heartbeat=10)
 
 
+def say(line: str) -> None:
+    """Leaves the standard output to Gloo."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def agree(process: int) -> None:
     """Says what process 0 made, and fails on the process that is unlike it."""
-    print(processes.from_first("word", lambda: f"made by {process}"))
+    say(processes.from_first("word", lambda: f"made by {process}"))
     processes.check_alike("same", "value", "never said")
     processes.barrier("before the difference")
     processes.check_alike("other", f"value {process}", "value: differs from that of process 0")
@@ -35,7 +40,7 @@ def rows(process: int) -> None:
         own = process_rows(mesh, 8)
         array = put_batch(mesh, {"row": own.astype(np.int32)})["row"]
         total = jax.jit(lambda x: (x * (10 ** jax.numpy.arange(8))).sum())(array)
-        print(order, own.tolist(), array.shape, int(total))
+        say(f"{order} {own.tolist()} {array.shape} {int(total)}")
 
 
 def stuck(process: int, end) -> None:
@@ -66,7 +71,7 @@ def main() -> None:
             stuck(number, lambda: os.kill(os.getpid(), signal.SIGSTOP))
         elif scenario == "coordinator killed":
             stuck(1 - number, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        print(f"{label}done")
+        say(f"{label}done")
         if scenario == "rows":
             time.sleep(0.5 * number)
             sys.exit(75)
