@@ -1,0 +1,63 @@
+"""What an image tower is to the systems: photos to one vector and a grid of tokens."""
+
+from typing import Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from geosurge_jax.models.preprocessing import Preprocessing
+from geosurge_jax.models.sharding import PartitionRules
+
+
+@struct.dataclass
+class Features:
+    """What a tower makes of a batch of photos.
+
+    Attributes:
+        pooled: one vector for each photo `[B, D]`: the normalised class token, or what the design has in
+            its place (attention pooling, mean).
+        tokens: the grid, rows first, normalised `[B, P, D]`.
+    """
+
+    pooled: jax.Array
+    tokens: jax.Array
+
+
+class TowerConfig(Protocol):
+    """Choices of one tower: a frozen dataclass with a field `kind`, one of the class's `KINDS`."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What it expects of photos."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """D, width of a token."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the photo; P is its square."""
+        ...
+
+    @property
+    def frozen_rules(self) -> tuple[str, ...]:
+        """Path patterns, relative to the tower, of the parameters that are not trained."""
+        ...
+
+    @property
+    def partition_rules(self) -> PartitionRules:
+        """How the parameters lie on the mesh; paths relative to the tower."""
+        ...
+
+    @property
+    def flops(self) -> tuple[int, int]:
+        """Forward FLOPs for one photo: (frozen part, trained part)."""
+        ...
+
+    def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
+        """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
+        ...
