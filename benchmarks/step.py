@@ -61,7 +61,7 @@ def ceilings(dtype: str, budget: float) -> dict[str, float]:
 
 def synthetic_batch(config: ExperimentConfig, model: assembly.Model, photos: int) -> dict[str, Any]:
     """Noise as pictures; cells of real places of the hierarchy."""
-    rng, size = np.random.default_rng(0), config.augmentation.image_size
+    rng, size = np.random.default_rng(0), model.system.preprocessing.image_size
     places = model.hierarchy.partitions[-1].latlng
     latlng = places[rng.integers(0, len(places), photos)]
     host = {

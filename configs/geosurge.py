@@ -19,15 +19,13 @@ Fields marked "ours" are not published.
 
 from typing import Any
 
-from ml_collections import ConfigDict, FieldReference
+from ml_collections import ConfigDict
 
 VARIANTS = ("paper", "tiny", "demo", "folder")
 
 
 def paper(side: int = 336) -> dict[str, Any]:
     """The published run, on photos of `side` pixels."""
-    # One value in two places: an override of either moves both.
-    image_size = FieldReference(side)
     config: dict[str, Any] = {}
     config["name"] = "GeoSURGE"
     config["seed"] = 0
@@ -56,13 +54,22 @@ def paper(side: int = 336) -> dict[str, Any]:
     config["system_name"] = "geosurge"
     config["system"] = dict(
         visual=dict(
+            kind="clip",
             size="L",
             patch=14,
-            image_size=image_size,
-            pre_norm=True,
+            registers=0,
             activation="quick_gelu",
+            gated_mlp=False,
             norm_epsilon=1e-5,
-            pixel_statistics="clip",
+            projection=0,
+            preprocessing=dict(
+                image_size=side,
+                resize="short",
+                resize_ratio=1.0,
+                interpolation="bicubic",
+                mean=(0.48145466, 0.4578275, 0.40821073),
+                deviation=(0.26862954, 0.26130258, 0.27577711),
+            ),
             trained_blocks=4,  # ours: published is "the last few"
             scan=True,
             remat=True,
@@ -88,7 +95,6 @@ def paper(side: int = 336) -> dict[str, Any]:
         compute_dtype="bfloat16",
     )
     config["augmentation"] = dict(  # ours throughout
-        image_size=image_size,
         crop_scale=(0.66, 1.0),
         crop_ratio=(0.75, 4 / 3),
         flip=False,
@@ -128,7 +134,6 @@ def paper(side: int = 336) -> dict[str, Any]:
         checkpoint="best",
         batch_size=256,
         crops=10,
-        resize_ratio=1.0,  # ours
         protocol="sphere_6371",
         comparison="<=",
         bootstrap_samples=1000,
@@ -160,9 +165,10 @@ def demo(side: int = 96) -> dict[str, Any]:
             trained_blocks=-1,
             scan=False,
             remat=False,
-            pixel_statistics="half",
         )
     )
+    half = (0.5, 0.5, 0.5)
+    config["system"]["visual"]["preprocessing"].update(dict(mean=half, deviation=half))
     config["system"]["fusion"].update(dict(latents=16, heads=4, mlp_ratio=2, rank=32))
     config["system"].update(
         dict(embedding_width=128, table_row_multiple=128, compute_dtype="float32")

@@ -15,7 +15,6 @@ class EvaluationConfig:
         checkpoint: "best" by the watched metric, "latest", or a step number as text.
         batch_size: photos of a global batch.
         crops: 1, 5 or 10 for each photo, whose probabilities are averaged.
-        resize_ratio: short side over side of a crop; 1 keeps the whole short side.
         protocol: a name in `geosurge_jax.geo.DISTANCE_PROTOCOLS`.
         comparison: "<=" or "<" of distance and radius.
         bootstrap_samples: resamplings behind the 95 % intervals.
@@ -27,7 +26,6 @@ class EvaluationConfig:
     checkpoint: str
     batch_size: int
     crops: int
-    resize_ratio: float
     protocol: str
     comparison: str
     bootstrap_samples: int

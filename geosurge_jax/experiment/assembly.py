@@ -17,6 +17,8 @@ from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
+from geosurge_jax.input.geometry import Framing
+from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.mesh import make_mesh, process_rows, put_batch
@@ -120,7 +122,7 @@ def plan_training(
     """Plans the training step of a config."""
     schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule)
-    size = config.augmentation.image_size
+    size = model.system.preprocessing.image_size
     batch: Mapping[str, jax.ShapeDtypeStruct] = {
         "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
         "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
@@ -144,14 +146,23 @@ def plan_training(
     return TrainingPlan(plan, step, schedule, root_key)
 
 
-def views(config: ExperimentConfig, mesh: Mesh, crops: int) -> Views:
+def framing(preprocessing: Preprocessing) -> Framing:
+    """The part of a tower's preprocessing that happens on the host."""
+    return Framing(
+        size=preprocessing.image_size,
+        resize=preprocessing.resize,
+        resize_ratio=preprocessing.resize_ratio,
+        interpolation=preprocessing.interpolation,
+    )
+
+
+def views(config: ExperimentConfig, model: Model, crops: int) -> Views:
     """How evaluation and prediction look at photos."""
     return Views(
         batch_size=config.evaluation.batch_size,
-        image_size=config.augmentation.image_size,
+        framing=framing(model.system.preprocessing),
         crops=crops,
-        resize_ratio=config.evaluation.resize_ratio,
-        rows=process_rows(mesh, config.evaluation.batch_size),
+        rows=process_rows(model.mesh, config.evaluation.batch_size),
         threads=config.data.threads,
     )
 
@@ -162,7 +173,7 @@ def scoring_batches(
     """Batches over every photo of a split once."""
     return evaluation_batches(
         split,
-        views(config, model.mesh, crops),
+        views(config, model, crops),
         targets=model.system.targets,
         bad_records=BadRecords(split.name, len(split), config.data.max_bad_fraction),
     )

@@ -99,7 +99,7 @@ def batch_shapes(
     config: ExperimentConfig, model: assembly.Model, crops: int = 0
 ) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch as `input` makes it: of training, or with crops of evaluation."""
-    size = config.augmentation.image_size
+    size = model.system.preprocessing.image_size
     photos = config.evaluation.batch_size if crops else config.training.batch_size
     views = (crops,) if crops else ()
     targets = model.system.targets(np.zeros((1, 2)))

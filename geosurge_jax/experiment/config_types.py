@@ -17,7 +17,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
     """Builds a dataclass from nested mappings, strictly.
 
     Args:
-        kind: a dataclass whose fields are scalars, tuples or dataclasses.
+        kind: a dataclass whose fields are scalars, tuples, dataclasses, or one of several dataclasses of
+            which the value of `kind` chooses the one whose `KINDS` hold it.
         values: one entry for each field.
         key: the mapping's own place, `config.system` for example; used in messages.
 
@@ -46,9 +47,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             raise ConfigError(f"{key}={value!r}: expected a mapping")
         return from_mapping(hint, value, key)
     if origin is types.UnionType:
-        if value is None:
-            return None
-        return _convert(next(a for a in typing.get_args(hint) if a is not type(None)), value, key)
+        return _convert(_of_kind(typing.get_args(hint), value, key), value, key)
     if origin is tuple:
         items = typing.get_args(hint)
         if not isinstance(value, list | tuple):
@@ -67,6 +66,16 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{key}={value!r}: expected {hint.__name__}, got {type(value).__name__}")
     return value
+
+
+def _of_kind(classes: tuple[Any, ...], value: Any, key: str) -> Any:
+    """The dataclass whose `KINDS` hold the mapping's `kind`."""
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    for one in classes:
+        if kind in one.KINDS:
+            return one
+    kinds = [name for one in classes for name in one.KINDS]
+    raise ConfigError(f"{key}.kind={kind!r}: expected one of {kinds}")
 
 
 def flat_items(values: Mapping[str, Any], key: str = "config") -> dict[str, Any]:

@@ -66,7 +66,7 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     model = assembly.make_model(config, load_hierarchy(workdir.geocells))
     batches = file_batches(
         photos,
-        assembly.views(config, model.mesh, config.evaluation.crops),
+        assembly.views(config, model, config.evaluation.crops),
         segmentation_paths=maps,
         bad_records=BadRecords("photos", len(photos), max_fraction=1.0),
     )

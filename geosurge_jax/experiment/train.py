@@ -185,6 +185,7 @@ def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) 
     return train_batches(
         split,
         batch_size=config.training.batch_size,
+        framing=assembly.framing(model.system.preprocessing),
         augmentation=config.augmentation,
         seed=config.seed,
         targets=model.system.targets,

@@ -13,13 +13,13 @@ from geosurge_jax.input.examples import (
     DecodedRecord,
     Example,
     Targets,
-    crop_pair,
+    evaluation_views,
     example,
     finish_batch,
     masked_example,
     read_record,
 )
-from geosurge_jax.input.geometry import evaluation_crops
+from geosurge_jax.input.geometry import Framing, evaluation_crops
 from geosurge_jax.input.pipeline import check_rows
 
 
@@ -29,17 +29,15 @@ class Views:
 
     Attributes:
         batch_size: Of the global batch.
-        image_size: Side of a crop in pixels.
+        framing: How a photo is resized, and the size of a crop.
         crops: 1 (centre), 5 (corners and centre) or 10 (and mirrored).
-        resize_ratio: Short side / side of a crop after resizing; 1 keeps the whole short side.
         rows: Which rows of each global batch a process makes, in this order; None for all.
         threads: Threads that read and decode.
     """
 
     batch_size: int
-    image_size: int
+    framing: Framing
     crops: int
-    resize_ratio: float
     rows: Sequence[int] | np.ndarray | None = None
     threads: int = 4
 
@@ -85,7 +83,7 @@ def evaluation_batches(
         bad_records: Where unreadable records are reported.
 
     Raises:
-        ValueError: Rows outside of the batch, or crops or ratio are unknown.
+        ValueError: Rows outside of the batch, or another number of crops.
         BadRecordsError: While iterating, when too many records are unreadable.
     """
     return batches_of(
@@ -106,9 +104,9 @@ def batches_of(
 ) -> EvaluationBatches:
     """Batches of `count` photos that `read` gives by position; see `evaluation_batches`."""
     rows = check_rows(views.rows, views.batch_size)
-    size, crops, ratio = views.image_size, views.crops, views.resize_ratio
-    evaluation_crops(1, 1, crops, ratio)  # refuses a protocol before any work is done
-    shape = (crops, size, size)
+    framing, crops = views.framing, views.crops
+    evaluation_crops(1, 1, crops, 1)  # refuses a protocol before any work is done
+    shape = (crops, framing.size, framing.size)
 
     def crop(index: int) -> Example:
         if index >= count:
@@ -116,11 +114,7 @@ def batches_of(
         record = read(index)
         if record is None:
             return masked_example(shape, index)
-        height, width = record.pixels.shape[:2]
-        boxes = evaluation_crops(height, width, crops, ratio)
-        pairs = [crop_pair(record, box, mirrored, size) for box, mirrored in boxes]
-        images, class_maps = zip(*pairs, strict=True)
-        return example(np.stack(images), np.stack(class_maps), record, index)
+        return example(*evaluation_views(record, crops, framing), record, index)
 
     numbers = -(-count // views.batch_size)
 

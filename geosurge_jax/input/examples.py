@@ -10,7 +10,7 @@ import numpy as np
 
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
-from geosurge_jax.input.geometry import Box
+from geosurge_jax.input.geometry import WHOLE, Box, Framing, evaluation_crops
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image, resize_crop
 from geosurge_jax.input.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
 
@@ -78,13 +78,39 @@ def read_file(
     return DecodedRecord(pixels, class_map, (0.0, 0.0), UNKNOWN_SCENE)
 
 
-def crop_pair(record: DecodedRecord, box: Box, mirrored: bool, size: int) -> tuple[np.ndarray, ...]:
+def crop_pair(
+    record: DecodedRecord, box: Box, mirrored: bool, framing: Framing
+) -> tuple[np.ndarray, np.ndarray]:
     """The same box of a photo and of its class map, uint8 [size, size, 3] and [size, size]."""
-    pixels = resize_crop(record.pixels, box, size)
-    class_map = resize_crop(record.class_map, box, size)
+    square = (framing.size, framing.size)
+    pixels = resize_crop(record.pixels, box, square, framing.interpolation)
+    class_map = resize_crop(record.class_map, box, square)
     if mirrored:
         return pixels[:, ::-1], class_map[:, ::-1]
     return pixels, class_map
+
+
+def evaluation_views(
+    record: DecodedRecord, crops: int, framing: Framing
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crops of a test-time protocol out of the resized photo and class map.
+
+    The photo is resized as a whole and whole pixels are cut out, as the processors that towers were
+    trained with do it.
+
+    Returns:
+        uint8 [C, size, size, 3] and [C, size, size].
+    """
+    resized = framing.resized(*record.pixels.shape[:2])
+    pixels = resize_crop(record.pixels, WHOLE, resized, framing.interpolation)
+    class_map = resize_crop(record.class_map, WHOLE, resized)
+
+    def cut(array: np.ndarray, top: int, left: int, mirrored: bool) -> np.ndarray:
+        square = array[top : top + framing.size, left : left + framing.size]
+        return square[:, ::-1] if mirrored else square
+
+    squares = evaluation_crops(*resized, crops, framing.size)
+    return tuple(np.stack([cut(a, *square) for square in squares]) for a in (pixels, class_map))  # pyright: ignore[reportReturnType]
 
 
 def example(

@@ -28,8 +28,8 @@ def file_batches(
             same field of view), or None.
 
     Raises:
-        ValueError: Rows outside of the batch, crops or ratio are unknown, or the number of class
-            maps is another than that of photos.
+        ValueError: Rows outside of the batch, another number of crops, or the number of class maps is
+            another than that of photos.
         BadRecordsError: While iterating, when too many files are unreadable.
     """
     photos = [Path(path) for path in paths]

@@ -3,18 +3,48 @@
 A box says nothing of pixels, so a segmentation map of another resolution takes the same one.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Box(NamedTuple):
-    """Edges as shares of width and height: (0, 0, 1, 1) is the whole photo."""
+    """Edges as shares of width and height."""
 
     left: float
     top: float
     right: float
     bottom: float
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How photos are brought to the square that a tower sees, which is the tower's own to say.
+
+    Attributes:
+        size: Side of the square in pixels.
+        resize: "short" brings the short side to `size * resize_ratio` and keeps the aspect, "stretch"
+            brings both sides there; squares are cut out of the result.
+        resize_ratio: 1 or more; 256 / 224 is a usual one.
+        interpolation: Name of one of Pillow's filters, in lower case.
+    """
+
+    size: int
+    resize: str = "short"
+    resize_ratio: float = 1.0
+    interpolation: str = "bicubic"
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a photo after resizing, rounded as Hugging Face's processors do it."""
+        side = round(self.size * self.resize_ratio)
+        if self.resize == "stretch":
+            return side, side
+        long = int(side * max(height, width) / min(height, width))
+        return (side, long) if height <= width else (long, side)
 
 
 def random_resized_crop(
@@ -49,55 +79,30 @@ def random_resized_crop(
     return _centred(min(1.0, shape * height / width), min(1.0, width / height / shape))
 
 
-def centre_crop(height: int, width: int, resize_ratio: float) -> Box:
-    """The centre square that remains when the short side is resized to `resize_ratio` crops.
+def evaluation_crops(height: int, width: int, crops: int, size: int) -> list[tuple[int, int, bool]]:
+    """The squares of a test-time crop protocol.
 
     Args:
-        height: Of the photo in pixels; only the ratio to `width` matters.
-        width: Of the photo in pixels.
-        resize_ratio: Short side / side of the crop after resizing; 256 / 224 is the usual one.
-    """
-    return _centred(*_square(height, width, resize_ratio))
-
-
-def evaluation_crops(
-    height: int, width: int, crops: int, resize_ratio: float
-) -> list[tuple[Box, bool]]:
-    """The boxes of a test-time crop protocol, each with whether it is mirrored.
-
-    Args:
-        height: Of the photo in pixels; only the ratio to `width` matters.
-        width: Of the photo in pixels.
+        height: Of the resized photo in pixels.
+        width: Of the resized photo in pixels.
         crops: 1: the centre. 5: the four corners, then the centre. 10: the five, then the five
             mirrored (Krizhevsky et al. 2012, section 4.1).
-        resize_ratio: Short side / side of a crop after resizing.
+        size: Side of a square in pixels.
+
+    Returns:
+        Top, left, and whether it is mirrored, for each.
 
     Raises:
-        ValueError: `crops` is not 1, 5 or 10, or `resize_ratio` is below 1.
+        ValueError: `crops` is not 1, 5 or 10.
     """
     if crops not in (1, 5, 10):
         raise ValueError(f"{crops} crops, expected 1, 5 or 10 (config.evaluation.crops)")
-    if not resize_ratio >= 1:
-        raise ValueError(
-            f"resize ratio {resize_ratio}, expected 1 or more (config.evaluation.resize_ratio)"
-        )
-    centre = centre_crop(height, width, resize_ratio)
+    centre = ((height - size) // 2, (width - size) // 2, False)
     if crops == 1:
-        return [(centre, False)]
-    across, down = _square(height, width, resize_ratio)
-    corners = [
-        Box(left, top, left + across, top + down)
-        for top in (0.0, 1 - down)
-        for left in (0.0, 1 - across)
-    ]
+        return [centre]
+    corners = [(top, left, False) for top in (0, height - size) for left in (0, width - size)]
     five = [*corners, centre]
-    plain = [(box, False) for box in five]
-    return plain if crops == 5 else plain + [(box, True) for box in five]
-
-
-def _square(height: int, width: int, resize_ratio: float) -> tuple[float, float]:
-    side = min(height, width) / resize_ratio
-    return side / width, side / height
+    return five if crops == 5 else five + [(top, left, True) for top, left, _ in five]
 
 
 def _centred(across: float, down: float) -> Box:

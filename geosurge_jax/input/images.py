@@ -66,29 +66,32 @@ def decode_class_map(content: bytes) -> np.ndarray:
         return np.array(image)
 
 
-def resize_crop(pixels: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Cut a box out of a photo or a class map and resize it to a square.
+def resize_crop(
+    pixels: np.ndarray, box: Box, shape: tuple[int, int], interpolation: str = "bicubic"
+) -> np.ndarray:
+    """Cut a box out of a photo or a class map and resize it.
 
     The box is in relative coordinates, so a class map of another resolution takes the geometry of
-    its photo. Photos: Pillow's antialiased bicubic; class maps: the pixel under each centre.
+    its photo. Photos: Pillow's antialiased filters; class maps: the pixel under each centre.
 
     Args:
         pixels: uint8 [H, W, 3] (photo) or [H, W] (class map).
         box: What to keep.
-        size: Side of the result in pixels.
+        shape: Height and width of the result in pixels.
+        interpolation: Name of one of Pillow's filters, in lower case; for photos.
 
     Returns:
-        uint8 [size, size, 3] or [size, size].
+        uint8 [*shape, 3] or [*shape].
     """
     height, width = pixels.shape[:2]
     if pixels.ndim == 3:
         right, bottom = min(box.right, 1.0) * width, min(box.bottom, 1.0) * height
         edges = (max(box.left, 0.0) * width, max(box.top, 0.0) * height, right, bottom)
-        image = Image.fromarray(pixels)
-        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=edges))
-    centres = (np.arange(size) + 0.5) / size
-    rows = (box.top + centres * (box.bottom - box.top)) * height
-    columns = (box.left + centres * (box.right - box.left)) * width
+        filtered = Image.Resampling[interpolation.upper()]
+        return np.asarray(Image.fromarray(pixels).resize(shape[::-1], filtered, box=edges))
+    down, across = ((np.arange(count) + 0.5) / count for count in shape)
+    rows = (box.top + down * (box.bottom - box.top)) * height
+    columns = (box.left + across * (box.right - box.left)) * width
     rows = rows.astype(np.intp).clip(0, height - 1)
     columns = columns.astype(np.intp).clip(0, width - 1)
     return pixels[rows[:, None], columns]

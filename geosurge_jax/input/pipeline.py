@@ -25,7 +25,7 @@ from geosurge_jax.input.examples import (
     masked_example,
     read_record,
 )
-from geosurge_jax.input.geometry import random_resized_crop
+from geosurge_jax.input.geometry import Framing, random_resized_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
 
 TrainBatches = grain.DatasetIterator
@@ -37,7 +37,6 @@ class Augmentation:
     """What happens to a training photo; the class map takes the same geometry.
 
     Attributes:
-        image_size: Side of the square that the model sees, in pixels.
         crop_scale: Smallest and largest share of the photo's area.
         crop_ratio: Smallest and largest width / height of the crop.
         flip: Mirror half of the photos; reverses road signs and driving side.
@@ -48,7 +47,6 @@ class Augmentation:
         grayscale: Probability that all colour goes.
     """
 
-    image_size: int
     crop_scale: tuple[float, float] = (0.66, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = False
@@ -59,8 +57,6 @@ class Augmentation:
     grayscale: float = 0.0
 
     def __post_init__(self):
-        if self.image_size < 1:
-            raise ValueError(f"image_size {self.image_size}, expected 1 or more")
         for name, (low, high), most in (
             ("crop_scale", self.crop_scale, 1.0),
             ("crop_ratio", self.crop_ratio, np.inf),
@@ -87,6 +83,7 @@ def train_batches(
     split: Split,
     *,
     batch_size: int,
+    framing: Framing,
     augmentation: Augmentation,
     seed: int,
     targets: Targets | None,
@@ -100,6 +97,7 @@ def train_batches(
     Args:
         split: The records.
         batch_size: Of the global batch.
+        framing: Size and interpolation of the crops.
         augmentation: Geometry and colour noise.
         seed: Decides order and augmentation, together with the position in the run and nothing else.
         targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
@@ -120,7 +118,7 @@ def train_batches(
         BadRecordsError: From `next()`, when too many records are unreadable.
     """
     rows = check_rows(rows, batch_size)
-    augment = _augmenter(split, augmentation, bad_records)
+    augment = _augmenter(split, framing, augmentation, bad_records)
     order: Any = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()
 
     def make(number: int) -> Example:
@@ -160,21 +158,20 @@ def _generator(seed: int, position: int) -> np.random.Generator:
 
 
 def _augmenter(
-    split: Split, augmentation: Augmentation, bad_records: BadRecords
+    split: Split, framing: Framing, augmentation: Augmentation, bad_records: BadRecords
 ) -> Callable[[int, np.random.Generator], Example]:
     """Read record `index` and augment it with a generator of its own."""
-    size = augmentation.image_size
 
     def augment(index: int, generator: np.random.Generator) -> Example:
         record = read_record(split, int(index), bad_records)
         if record is None:
-            return masked_example((size, size), int(index))
+            return masked_example((framing.size, framing.size), int(index))
         height, width = record.pixels.shape[:2]
         box = random_resized_crop(
             generator, height, width, augmentation.crop_scale, augmentation.crop_ratio
         )
         mirrored = bool(generator.random() < 0.5) and augmentation.flip
-        image, segmentation = crop_pair(record, box, mirrored, size)
+        image, segmentation = crop_pair(record, box, mirrored, framing)
         if augmentation.changes_colour:
             matrix, offset = colour_transform(
                 generator,

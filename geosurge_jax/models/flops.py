@@ -1,7 +1,6 @@
 """Analytic FLOPs of the parts: two for each multiply-add of a matrix product, nothing else counted."""
 
 from geosurge_jax.models.fusion import FusionConfig
-from geosurge_jax.models.vit import ViTConfig
 
 
 def attention_flops(queries: int, context: int, width: int, rank: int = 0) -> int:
@@ -10,20 +9,9 @@ def attention_flops(queries: int, context: int, width: int, rank: int = 0) -> in
     return 2 * (2 * queries * width * width + keys_values + 2 * queries * context * width)
 
 
-def mlp_flops(tokens: int, width: int, hidden: int) -> int:
-    """Two linear layers over `tokens`."""
-    return 4 * tokens * width * hidden
-
-
-def vit_flops(config: ViTConfig) -> tuple[int, int]:
-    """Forward FLOPs of a tower for one photo: (frozen part, trained part)."""
-    shape, tokens = config.shape, config.grid**2 + 1
-    block = attention_flops(tokens, tokens, shape.width) + mlp_flops(tokens, shape.width, shape.mlp)
-    embedding = 2 * config.grid**2 * config.patch**2 * 3 * shape.width
-    frozen, trained = config.segments
-    if config.trained_blocks < 0:
-        return 0, embedding + trained * block
-    return embedding + frozen * block, trained * block
+def mlp_flops(tokens: int, width: int, hidden: int, *, gated: bool = False) -> int:
+    """Two linear layers over `tokens`, three where the hidden one is gated."""
+    return (6 if gated else 4) * tokens * width * hidden
 
 
 def fusion_flops(config: FusionConfig, patches: int, width: int, classes: int) -> int:

@@ -35,13 +35,15 @@ class Preprocessing:
     deviation: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a value is out of range, naming the key below the tower."""
+        """Raises ValueError where a value is out of range, naming the config key."""
         for name, value, allowed in (
             ("resize", self.resize, RESIZES),
             ("interpolation", self.interpolation, INTERPOLATIONS),
         ):
             if value not in allowed:
-                raise ValueError(f"preprocessing.{name}={value!r}: expected one of {allowed}")
+                raise ValueError(
+                    f"config.system.visual.preprocessing.{name}={value!r}: expected one of {allowed}"
+                )
         for name, value, fine in (
             ("image_size", self.image_size, self.image_size >= 1),
             ("resize_ratio", self.resize_ratio, self.resize_ratio >= 1),
@@ -49,7 +51,9 @@ class Preprocessing:
         ):
             if not fine:
                 least = "values above 0" if name == "deviation" else "1 or more"
-                raise ValueError(f"preprocessing.{name}={value}: expected {least}")
+                raise ValueError(
+                    f"config.system.visual.preprocessing.{name}={value}: expected {least}"
+                )
 
     def normalize(self, image: jax.Array, dtype: jnp.dtype) -> jax.Array:
         """Maps `image uint8 [B, H, W, 3]` to what the tower was trained on, on the device."""

@@ -78,7 +78,7 @@ def transformer_rules(block: str, *, stacked: bool) -> PartitionRules:
     return (
         (f"{block}/\\w+/(query|key|value)/kernel$", PartitionSpec(*stack, STORAGE_AXIS)),
         (f"{block}/\\w+/out/kernel$", PartitionSpec(*stack, None, None, STORAGE_AXIS)),
-        (f"{block}/mlp/up/kernel$", PartitionSpec(*stack, None, STORAGE_AXIS)),
+        (f"{block}/mlp/(up|gate)/kernel$", PartitionSpec(*stack, None, STORAGE_AXIS)),
         (f"{block}/mlp/down/kernel$", PartitionSpec(*stack, STORAGE_AXIS)),
     )
 

@@ -2,9 +2,7 @@
 
 from typing import Protocol
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from flax import struct
 
 from geosurge_jax.models.preprocessing import Preprocessing
@@ -56,8 +54,4 @@ class TowerConfig(Protocol):
     @property
     def flops(self) -> tuple[int, int]:
         """Forward FLOPs for one photo: (frozen part, trained part)."""
-        ...
-
-    def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
-        """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
         ...

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.models.sharding import PartitionRules
+from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.systems.posterior import Posterior
 
 Params = dict[str, Any]
@@ -47,6 +49,7 @@ class System:
             merged into it.
         partition_rules: (path pattern, PartitionSpec) pairs for parameters; the first match wins.
         frozen_rules: path patterns of the parameters that are not trained.
+        towers: image towers by the path of their parameters; all want the same preprocessing.
         flops: analytic cost.
         description: rows (name, value) for logs and reports, the hierarchy's sizes for example.
     """
@@ -58,8 +61,14 @@ class System:
     targets: Callable[[np.ndarray], dict[str, np.ndarray]]
     partition_rules: PartitionRules
     frozen_rules: tuple[str, ...]
+    towers: Mapping[str, TowerConfig]
     flops: FlopsPerPhoto
     description: tuple[tuple[str, str], ...]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the system expects of photos."""
+        return next(iter(self.towers.values())).preprocessing
 
 
 def masked_sums(system: System, params: Params, batch: Batch, key: jax.Array | None) -> MetricSums:

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.models import geocell_table, semantic
-from geosurge_jax.models.flops import fusion_flops, vit_flops
+from geosurge_jax.models.flops import fusion_flops
 from geosurge_jax.models.fusion import Fusion, FusionConfig
 from geosurge_jax.models.geocell_table import TARGETS, GeocellTable, padded_rows
 from geosurge_jax.models.semantic import SemanticTokens
@@ -26,7 +26,7 @@ from geosurge_jax.models.sharding import (
     replicated,
     under,
 )
-from geosurge_jax.models.vit import ViT, ViTConfig
+from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
@@ -55,7 +55,7 @@ class GeoSurgeConfig:
         compute_dtype: "float32" or "bfloat16"; parameters are float32.
     """
 
-    visual: ViTConfig
+    visual: AnyTower
     fusion: FusionConfig
     embedding_width: int
     semantic_classes: int
@@ -94,18 +94,19 @@ class GeoSurge(nn.Module):
             One float32 `[B, padded K_l]` a level.
         """
         config, dtype = self.config, jnp.dtype(self.config.compute_dtype)
-        rgb = ViT(config.visual, dtype, name="visual")(image, train=train)
+        features = make_tower(config.visual, dtype, "visual")(image, train=train)
         if config.fusion.kind == "none":
-            fused = rgb[:, 0]
+            fused = features.pooled
         else:
             semantic_tokens = SemanticTokens(
                 classes=config.semantic_classes,
                 patch_grid=config.visual.grid,
                 subgrid=config.fusion.semantic_subgrid,
-                width=config.visual.shape.width,
+                width=config.visual.width,
                 dtype=dtype,
                 name="semantic",
             )(class_map)
+            rgb = jnp.concatenate([features.pooled[:, None], features.tokens], axis=1)
             fused = Fusion(config.fusion, dtype, name="fusion")(rgb, semantic_tokens, train=train)
         fused = nn.LayerNorm(dtype=dtype, name="head_norm")(constrain_batch(fused))
         visual = nn.Dense(config.embedding_width, dtype=dtype, name="head")(fused)
@@ -141,8 +142,8 @@ def partition_rules(config: GeoSurgeConfig) -> PartitionRules:
 
 def analytic_flops(config: GeoSurgeConfig, cells: tuple[int, ...]) -> FlopsPerPhoto:
     """Cost of a photo: towers, fusion, head and the scores on all cells."""
-    frozen, trained = vit_flops(config.visual)
-    width, patches = config.visual.shape.width, config.visual.grid**2
+    frozen, trained = config.visual.flops
+    width, patches = config.visual.width, config.visual.grid**2
     trained += fusion_flops(config.fusion, patches, width, config.semantic_classes)
     trained += 2 * config.embedding_width * (width + sum(cells))
     return FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * trained)
@@ -193,6 +194,7 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
         targets=lambda latlng: {"cells": hierarchy.assign(latlng)},
         partition_rules=partition_rules(config),
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
+        towers={"visual": config.visual},
         flops=analytic_flops(config, cells),
         description=tuple(
             (

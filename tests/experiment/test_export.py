@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
 
 def posterior(model, params):
     rng = np.random.default_rng(1)
-    side = parse(config()).augmentation.image_size
+    side = model.system.preprocessing.image_size
     batch = {
         "image": rng.integers(0, 256, (8, side, side, 3)).astype(np.uint8),
         "segmentation": rng.integers(0, 150, (8, side, side)).astype(np.uint8),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geosurge_jax.input.geometry import Box, centre_crop, evaluation_crops, random_resized_crop
+from geosurge_jax.input.geometry import Framing, evaluation_crops, random_resized_crop
 
 
 def test_random_crops_have_the_wanted_area_and_ratio():
@@ -34,40 +34,33 @@ def test_as_many_numbers_are_drawn_whatever_the_photo():
     assert after[0] == after[1]
 
 
-def test_centre_crop_is_resize_then_crop():
-    """256 / 224 of a photo 300 high, 400 wide: short side to 256, then 224 from the middle."""
-    width = 400 * 256 / 300
-    expected = ((width - 224) / 2 / width, 16 / 256, (width + 224) / 2 / width, 240 / 256)
-    np.testing.assert_allclose(centre_crop(300, 400, 256 / 224), expected)
+@pytest.mark.parametrize(
+    ("framing", "expected"),
+    [
+        (Framing(224, "short", 256 / 224), (256, 342)),  # 342.19 rounded down
+        (Framing(224, "short", 1.0), (224, 299)),
+        (Framing(224, "stretch", 1.0), (224, 224)),
+        (Framing(224, "stretch", 256 / 224), (256, 256)),
+    ],
+)
+def test_photos_are_resized_by_their_short_side_or_stretched(framing, expected):
+    assert framing.resized(300, 401) == expected
+    assert framing.resized(401, 300) == expected[::-1]
 
 
 def test_five_crops_are_four_corners_and_the_centre():
-    width = 400 * 256 / 300
-    a, b = 224 / width, 224 / 256
-    expected = [
-        (0, 0, a, b),
-        (1 - a, 0, 1, b),
-        (0, 1 - b, a, 1),
-        (1 - a, 1 - b, 1, 1),
-        tuple(centre_crop(300, 400, 256 / 224)),
-    ]
-    boxes = evaluation_crops(300, 400, 5, 256 / 224)
-    np.testing.assert_allclose(np.array([box for box, _ in boxes]), expected)
-    assert not any(mirrored for _, mirrored in boxes)
+    expected = [(0, 0), (0, 118), (32, 0), (32, 118), (16, 59)]
+    assert evaluation_crops(256, 342, 5, 224) == [(top, left, False) for top, left in expected]
 
 
 def test_ten_crops_are_the_five_and_the_five_mirrored():
-    ten = evaluation_crops(300, 400, 10, 1.2)
-    assert [box for box, _ in ten[:5]] == [box for box, _ in ten[5:]]
-    assert [mirrored for _, mirrored in ten] == [False] * 5 + [True] * 5
-    assert evaluation_crops(300, 400, 1, 1.2) == [ten[4]]
+    ten = evaluation_crops(256, 342, 10, 224)
+    assert ten[:5] == evaluation_crops(256, 342, 5, 224)
+    assert ten[5:] == [(top, left, True) for top, left, _ in ten[:5]]
+    assert evaluation_crops(256, 342, 1, 224) == [ten[4]]
 
 
-def test_one_crop_without_margin_of_a_square_is_everything():
-    assert evaluation_crops(64, 64, 1, 1.0) == [(Box(0.0, 0.0, 1.0, 1.0), False)]
-
-
-@pytest.mark.parametrize(("crops", "ratio"), [(3, 1.2), (0, 1.2), (5, 0.9), (5, float("nan"))])
-def test_unknown_protocols_are_refused(crops, ratio):
-    with pytest.raises(ValueError, match="config.eval"):
-        evaluation_crops(10, 10, crops, ratio)
+@pytest.mark.parametrize("crops", [3, 0])
+def test_unknown_protocols_are_refused(crops):
+    with pytest.raises(ValueError, match="config.evaluation.crops"):
+        evaluation_crops(10, 10, crops, 8)

@@ -154,18 +154,18 @@ def test_other_files_are_no_class_maps(content):
 
 def test_the_whole_box_is_pillows_resize():
     expected = Image.fromarray(RGB).resize((15, 15), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(resize_crop(RGB, WHOLE, 15), np.asarray(expected))
+    np.testing.assert_array_equal(resize_crop(RGB, WHOLE, (15, 15)), np.asarray(expected))
 
 
 def test_a_box_on_pixel_edges_is_a_crop():
     box = Box(8 / 32, 4 / 24, 24 / 32, 20 / 24)
-    np.testing.assert_array_equal(resize_crop(RGB, box, 16), RGB[4:20, 8:24])
-    np.testing.assert_array_equal(resize_crop(GRAY, box, 16), GRAY[4:20, 8:24])
+    np.testing.assert_array_equal(resize_crop(RGB, box, (16, 16)), RGB[4:20, 8:24])
+    np.testing.assert_array_equal(resize_crop(GRAY, box, (16, 16)), GRAY[4:20, 8:24])
 
 
 def test_class_maps_are_never_blended():
     classes = np.where(np.arange(64).reshape(8, 8) % 2, 7, 200).astype(np.uint8)
-    assert set(np.unique(resize_crop(classes, Box(0.1, 0.2, 0.8, 0.9), 33))) == {7, 200}
+    assert set(np.unique(resize_crop(classes, Box(0.1, 0.2, 0.8, 0.9), (33, 33)))) == {7, 200}
 
 
 @settings(max_examples=40, deadline=None)
@@ -186,9 +186,9 @@ def test_photo_and_map_stay_aligned(left, top, across, down, size, shape, map_sh
     columns = np.tile(100 * (np.arange(map_shape[1]) + 0.5) / map_shape[1], (map_shape[0], 1))
     rows = np.tile(100 * (np.arange(map_shape[0]) + 0.5) / map_shape[0], (map_shape[1], 1)).T
     box = Box(left, top, left + across, top + down)
-    photo = resize_crop(ramp, box, size).astype(float) / 255
+    photo = resize_crop(ramp, box, (size, size)).astype(float) / 255
     for channel, classes in ((0, columns), (1, rows)):
-        seen = resize_crop(classes.astype(np.uint8), box, size) / 100
+        seen = resize_crop(classes.astype(np.uint8), box, (size, size)) / 100
         inner = slice(1, -1)  # bicubic at the edges of the photo sees no more of the ramp
         difference = np.abs(photo[inner, inner, channel] - seen[inner, inner])
         assert difference.max(initial=0) < 0.02 + 0.5 / min(map_shape) + 0.5 / min(shape)

@@ -9,10 +9,10 @@ import pytest
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
 from geosurge_jax.input.dataset import RecordSource, Split, open_dataset
+from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 
 STRONG = Augmentation(
-    image_size=16,
     crop_scale=(0.3, 1.0),
     flip=True,
     brightness=0.4,
@@ -21,13 +21,14 @@ STRONG = Augmentation(
     hue=0.1,
     grayscale=0.2,
 )
-PLAIN = Augmentation(image_size=16, crop_scale=(0.3, 1.0))
+PLAIN = Augmentation(crop_scale=(0.3, 1.0))
 
 
 def batches(split: Split, count: int, *, start: int = 0, augmentation=STRONG, **options):
     """`count` batches as a list; the iterator is closed."""
     options = {
         "batch_size": 4,
+        "framing": Framing(16),
         "seed": 3,
         "targets": None,
         "bad_records": BadRecords(split.name, len(split), 1.0),
@@ -153,7 +154,7 @@ def test_threads_do_not_change_batches(train_split):
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_map_takes_the_crop_of_the_photo(train_split, flip):
     """In these photos red is the column, and the class is the column too."""
-    augmentation = Augmentation(image_size=16, crop_scale=(0.3, 1.0), flip=flip)
+    augmentation = Augmentation(crop_scale=(0.3, 1.0), flip=flip)
     directions = set()
     for batch in batches(train_split, 8, augmentation=augmentation):
         for image, classes in zip(batch["image"], batch["segmentation"], strict=True):
@@ -241,7 +242,6 @@ def test_rows_outside_of_the_batch(train_split, options, message):
 @pytest.mark.parametrize(
     "options",
     [
-        {"image_size": 0},
         {"crop_scale": (0.5, 0.2)},
         {"crop_scale": (0.5, 1.2)},
         {"crop_ratio": (0.0, 1.0)},
@@ -253,7 +253,7 @@ def test_rows_outside_of_the_batch(train_split, options, message):
 def test_senseless_augmentations(options):
     (name,) = options
     with pytest.raises(ValueError, match=name):
-        Augmentation(**({"image_size": 8} | options))
+        Augmentation(**options)
 
 
 def test_the_list_of_bad_records_is_cut_off():
@@ -268,10 +268,11 @@ def test_an_open_iterator_leaves_quietly(ramp_dataset):
     script = f"""
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 split = open_dataset({str(ramp_dataset)!r}).split("train")
-batches = train_batches(split, batch_size=4, augmentation=Augmentation(8), seed=0, targets=None,
-                        bad_records=BadRecords("train", 16, 1.0))
+batches = train_batches(split, batch_size=4, framing=Framing(8), augmentation=Augmentation(),
+                        seed=0, targets=None, bad_records=BadRecords("train", 16, 1.0))
 next(batches)
 import sys
 assert "tensorflow" not in sys.modules

@@ -7,17 +7,23 @@ import pytest
 
 from configs.geosurge import get_config
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.models.vit import PIXEL_STATISTICS, ViT, patches
+from geosurge_jax.models.vit import ViT, patches
 from geosurge_jax.training.parameters import flatten
 
+PREPROCESSING = dataclasses.replace(
+    parse(get_config("paper").to_dict()).system.visual.preprocessing, image_size=32
+)
 CONFIG = dataclasses.replace(
-    parse(get_config("tiny").to_dict()).system.visual, pixel_statistics="clip", trained_blocks=1
+    parse(get_config("tiny").to_dict()).system.visual,
+    preprocessing=PREPROCESSING,
+    trained_blocks=1,
 )
 IMAGE = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
 
 
 def apply(config, params):
-    return ViT(config).apply({"params": params}, jnp.asarray(IMAGE), train=False)
+    features = ViT(config).apply({"params": params}, jnp.asarray(IMAGE), train=False)
+    return jnp.concatenate([features.pooled[:, None], features.tokens], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def numpy_block(x, p, epsilon):
 
 def test_tower_equals_a_float64_twin(params):
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
-    mean, deviation = (np.asarray(v) for v in PIXEL_STATISTICS["clip"])
+    mean, deviation = np.asarray(PREPROCESSING.mean), np.asarray(PREPROCESSING.deviation)
     pixels = (IMAGE / 255.0 - mean) / deviation
     tokens = np.stack(
         [
@@ -97,8 +103,14 @@ def test_frozen_rules_name_the_blocks_before_the_trained_ones(trained_blocks, fr
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
+        ("kind", "resvit", "config.system.visual.kind='resvit': expected one of"),
         ("size", "XXL", "config.system.visual.size='XXL': expected one of"),
-        ("image_size", 33, "config.system.visual.image_size=33: expected a multiple of"),
+        ("activation", "relu", "config.system.visual.activation='relu': expected one of"),
+        (
+            "patch",
+            7,
+            "preprocessing.image_size=32: expected a multiple of config.system.visual.patch=7",
+        ),
         ("trained_blocks", 3, "config.system.visual.trained_blocks=3: expected -1"),
     ],
 )

@@ -13,7 +13,7 @@ from geosurge_jax.training.parameters import flatten
 
 def small_config():
     config = get_config("tiny")
-    config.system.visual.image_size = 16
+    config.system.visual.preprocessing.image_size = 16
     config.system.fusion.dropout = 0.2
     config.system.embedding_width = 8
     return parse(config.to_dict()).system

@@ -28,7 +28,8 @@ def hierarchy():
 @pytest.fixture(scope="session")
 def system(hierarchy):
     config = get_config("tiny")
-    config.system.visual.update(image_size=16, trained_blocks=1, scan=True, remat=True, dropout=0.1)
+    config.system.visual.preprocessing.image_size = 16
+    config.system.visual.update(trained_blocks=1, scan=True, remat=True, dropout=0.1)
     config.system.update(embedding_width=8, table_row_multiple=32)
     return build(parse(config.to_dict()).system, hierarchy)
 
