@@ -18,7 +18,8 @@ class Family:
     Attributes:
         name: `kind` of our config.
         model_types: values of `model_type` in config.json under which its tensors are found.
-        prefixes: what their tensors' names may begin with; the first with which all are there is taken.
+        prefixes: what their tensors' names may begin with; the one with which most are there is taken, and
+            the first one when files are written.
         read: `(config.json, preprocessor_config.json or None) -> our config of the part`, with everything
             that the files decide and defaults for how it is trained; raises WeightsError for a variant that
             is not supported, naming the entry and its value.

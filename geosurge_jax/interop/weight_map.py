@@ -26,6 +26,19 @@ class Transform:
 
 
 @dataclass(frozen=True)
+class PositionGrid:
+    """How learned positions are brought to another resolution.
+
+    Attributes:
+        before: rows before the grid, which stay as they are.
+        antialias: whether the interpolation is antialiased.
+    """
+
+    before: int
+    antialias: bool
+
+
+@dataclass(frozen=True)
 class Entry:
     """Where one parameter comes from.
 
@@ -35,12 +48,17 @@ class Entry:
         name: the tensor in the file, without the prefix of its part.
         transform: how it is rearranged.
         rows: (first, end) of the tensor's first axis where several parameters share it.
+        prefixed: whether the tensor's name in the file begins with the prefix of its part.
+        grid: for learned positions of a square grid, which may be of another size than ours; None for all
+            other parameters.
     """
 
     path: str
     name: str
     transform: Transform = Transform(lambda x: x, lambda x: x)
     rows: tuple[int, int] | None = None
+    prefixed: bool = True
+    grid: PositionGrid | None = None
 
 
 # torch keeps linear layers as [out, in].

@@ -1,0 +1,95 @@
+"""SigLIP's image towers (Zhai et al. 2023); SigLIP 2 (Tschannen et al. 2025) at fixed resolutions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.transformer import (
+    Names,
+    affine,
+    attention,
+    dimensions,
+    fused_rows,
+    linear,
+    read_tower,
+    tower_entries,
+)
+from geosurge_jax.interop.family import Family
+from geosurge_jax.interop.weight_map import Entry, leading_ones
+from geosurge_jax.models.vit_config import ViTConfig
+
+NAMES = Names(
+    patch="embeddings.patch_embedding",
+    position="embeddings.position_embedding.weight",
+    block="encoder.layers.{}",
+    attention=(
+        "layer_norm1", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj",
+    ),
+    mlp=("layer_norm2", "mlp.fc1", "mlp.fc2"),
+    norm="post_layernorm",
+)  # fmt: skip
+
+# What files leave out where it is this.
+DEFAULTS = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu_pytorch_tanh",
+    "layer_norm_eps": 1e-6,
+}
+HALF = (0.5, 0.5, 0.5)
+
+
+def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
+    """Our config of the image tower in a SigLIP directory."""
+    whole = config["model_type"] == "siglip"
+    vision = DEFAULTS | dict(config.get("vision_config") or {} if whole else config)
+    square = {"height": vision["image_size"], "width": vision["image_size"]}
+    published = {"image_mean": HALF, "image_std": HALF, "size": square, "resample": 3}
+    return read_tower("siglip", vision, image_processor.read(published, preprocessor))
+
+
+def entries(config: ViTConfig) -> tuple[Entry, ...]:
+    """The map of a tower; its pooling keeps queries, keys and values in one tensor, as torch does."""
+    pooling = attention(
+        "pooling/attention",
+        ("query", "key", "value", "head.attention.out_proj"),
+        config.shape.heads,
+    )
+    kernels, biases, out = pooling[0:6:2], pooling[1:6:2], pooling[6:]
+    return (
+        *tower_entries(config, NAMES),
+        Entry("pooling/probe", "head.probe", leading_ones(2)),
+        *fused_rows(kernels, "head.attention.in_proj_weight", config.width),
+        *fused_rows(biases, "head.attention.in_proj_bias", config.width),
+        *out,
+        *affine("pooling/norm", "head.layernorm"),
+        *linear("pooling/mlp/up", "head.mlp.fc1"),
+        *linear("pooling/mlp/down", "head.mlp.fc2"),
+    )
+
+
+def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """config.json and preprocessor_config.json."""
+    values = {
+        "architectures": ["SiglipVisionModel"],
+        "model_type": "siglip_vision_model",
+        **dimensions(config),
+        "intermediate_size": config.shape.mlp,
+    }
+    return values, image_processor.write(config.preprocessing)
+
+
+FAMILY = Family(
+    name="siglip",
+    model_types=("siglip", "siglip_vision_model"),
+    prefixes=("vision_model.", ""),
+    read=read,
+    entries=entries,
+    ignored=(r"^text_model\.", r"^logit_(scale|bias)$", r"position_ids$"),
+    write=write,
+)

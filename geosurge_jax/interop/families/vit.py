@@ -1,0 +1,84 @@
+"""The original Vision Transformers (Dosovitskiy et al. 2021)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.transformer import (
+    Names,
+    dimensions,
+    expect,
+    read_tower,
+    tower_entries,
+)
+from geosurge_jax.interop.family import Family
+from geosurge_jax.interop.weight_map import Entry
+from geosurge_jax.models.vit_config import ViTConfig
+
+# DINOv2's files name the parts of attention alike.
+ATTENTION = (
+    "attention.attention.query",
+    "attention.attention.key",
+    "attention.attention.value",
+    "attention.output.dense",
+)
+NAMES = Names(
+    patch="embeddings.patch_embeddings.projection",
+    class_token="embeddings.cls_token",
+    position="embeddings.position_embeddings",
+    leading=(2, 1),
+    block="encoder.layer.{}",
+    attention=("layernorm_before", *ATTENTION),
+    mlp=("layernorm_after", "intermediate.dense", "output.dense"),
+    norm="layernorm",
+)
+
+# What files leave out where it is this.
+DEFAULTS = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+}
+HALF = (0.5, 0.5, 0.5)
+
+
+def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
+    """Our config of the tower in a ViT directory."""
+    values = DEFAULTS | dict(config)
+    expect(values, qkv_bias=True)
+    square = {"height": values["image_size"], "width": values["image_size"]}
+    published = {"image_mean": HALF, "image_std": HALF, "size": square, "resample": 2}
+    return read_tower("vit", values, image_processor.read(published, preprocessor))
+
+
+def entries(config: ViTConfig) -> tuple[Entry, ...]:
+    """The map of a tower."""
+    return tower_entries(config, NAMES)
+
+
+def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """config.json and preprocessor_config.json."""
+    values = {
+        "architectures": ["ViTModel"],
+        "model_type": "vit",
+        **dimensions(config),
+        "intermediate_size": config.shape.mlp,
+    }
+    return values, image_processor.write(config.preprocessing)
+
+
+FAMILY = Family(
+    name="vit",
+    model_types=("vit",),
+    prefixes=("", "vit."),
+    read=read,
+    entries=entries,
+    ignored=(r"^classifier\.", r"^(vit\.)?pooler\."),
+    write=write,
+)

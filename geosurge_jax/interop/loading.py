@@ -1,0 +1,245 @@
+"""Tensors of a model's directory into parameters on their devices, and parameters back into tensors."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geosurge_jax.interop.family import Family, WeightsError
+from geosurge_jax.interop.positions import resize_positions
+from geosurge_jax.interop.weight_map import Entry
+from geosurge_jax.models.vit_config import ViTConfig
+from geosurge_jax.systems.contract import Params
+from geosurge_jax.training.parameters import flatten, unflatten
+
+BLOCK = re.compile(r"(frozen_|trained_|)blocks(_\d+|)/(.+)")
+FLOATS = {np.dtype(t) for t in (np.float16, np.float32, np.float64, jnp.bfloat16)}
+LISTED = 12
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where one parameter of a model comes from.
+
+    Attributes:
+        entries: one, or one for each block of a scanned stack.
+        stacked: whether the parameter has a leading axis over them.
+    """
+
+    entries: tuple[Entry, ...]
+    stacked: bool
+
+
+def find_sources(
+    shapes: Mapping[str, Any], entries: Sequence[Entry], config: Any
+) -> dict[str, Sources]:
+    """The entries behind each parameter, blocks counted through frozen and trained stacks.
+
+    Args:
+        shapes: arrays or shapes by path.
+        entries: the map.
+        config: of the part; a tower's says how many of its blocks are frozen.
+    """
+    by_path = {entry.path: entry for entry in entries}
+    frozen = config.segments[0] if isinstance(config, ViTConfig) else 0
+    found = {}
+    for path, leaf in shapes.items():
+        match = BLOCK.fullmatch(path)
+        numbers: Sequence[int] = (0,)
+        if match:
+            first = frozen if match[1] == "trained_" else 0
+            numbers = (
+                [first + int(match[2][1:])] if match[2] else range(first, first + leaf.shape[0])
+            )
+        names = [f"blocks/{number:02d}/{match[3]}" for number in numbers] if match else [path]
+        found[path] = Sources(tuple(by_path[name] for name in names), bool(match) and not match[2])
+    return found
+
+
+def load_part(
+    tensors: Mapping[str, np.ndarray], where: Path, family: Family, config: Any, shapes: Params
+) -> Params:
+    """Loads one part of a model, each device reading the rows that it holds and no more.
+
+    Args:
+        tensors: views of files, by their names there.
+        where: the directory or file, for messages.
+        family: how the part is laid out.
+        config: of the part.
+        shapes: nested dict of `jax.ShapeDtypeStruct`, with shardings where there is a mesh.
+
+    Returns:
+        Arrays like `shapes`.
+
+    Raises:
+        WeightsError: lists tensors that are missing, unexpected, of another shape or type, or hold numbers
+            that are not finite.
+    """
+    flat = flatten(shapes)
+    entries = family.entries(config)
+    prefix = choose_prefix(tensors, entries, family)
+    sources = find_sources(flat, entries, config)
+    check(tensors, where, family, prefix, {path: (flat[path], sources[path]) for path in flat})
+    loaded = {
+        path: make_array(leaf, sources[path], lambda entry: view(tensors, entry, prefix))
+        for path, leaf in flat.items()
+    }
+    check_finite(loaded, where)
+    return unflatten(loaded)
+
+
+def full_name(entry: Entry, prefix: str) -> str:
+    """The name in the file."""
+    return prefix + entry.name if entry.prefixed else entry.name
+
+
+def view(tensors: Mapping[str, np.ndarray], entry: Entry, prefix: str) -> np.ndarray:
+    """The tensor of an entry, or the rows of it, in their arrangement."""
+    tensor = tensors[full_name(entry, prefix)]
+    return tensor if entry.rows is None else tensor[slice(*entry.rows)]
+
+
+def choose_prefix(
+    tensors: Mapping[str, np.ndarray], entries: Sequence[Entry], family: Family
+) -> str:
+    """The prefix under which most of the part's tensors are there."""
+
+    def there(prefix: str) -> int:
+        return sum(full_name(entry, prefix) in tensors for entry in entries)
+
+    return max(family.prefixes, key=there)
+
+
+def check(
+    tensors: Mapping[str, np.ndarray],
+    where: Path,
+    family: Family,
+    prefix: str,
+    wanted: Mapping[str, tuple[Any, Sources]],
+) -> None:
+    """Compares a file's tensors with those that a part needs.
+
+    Raises:
+        WeightsError: lists what is missing, unexpected, or of another shape or type.
+    """
+    used: dict[str, int] = {}
+    missing, wrong = [], []
+    for leaf, sources in wanted.values():
+        shape = leaf.shape[1:] if sources.stacked else leaf.shape
+        for entry in sources.entries:
+            name = full_name(entry, prefix)
+            if name not in tensors:
+                missing.append(name)
+                continue
+            expected = entry.transform.to_theirs(np.broadcast_to(np.float32(0), shape)).shape
+            used[name] = max(used.get(name, 0), entry.rows[1] if entry.rows else 0)
+            tensor = tensors[name]
+            if tensor.dtype not in FLOATS:
+                wrong.append(f"{name} is of type {tensor.dtype}, expected floating-point numbers")
+            elif not fits(tensor.shape, expected, entry):
+                wrong.append(f"{name} is {list(tensor.shape)}, expected {list(expected)}")
+    for name, rows in used.items():
+        if rows and rows != tensors[name].shape[0]:
+            wrong.append(f"{name} has {tensors[name].shape[0]} rows, expected {rows}")
+    ignored = [re.compile(pattern) for pattern in family.ignored]
+    extra = [
+        name
+        for name, tensor in tensors.items()
+        if name not in used and tensor.size and not any(p.search(name) for p in ignored)
+    ]
+    problems = [
+        *listed("missing", sorted(set(missing))),
+        *listed("unexpected", sorted(extra)),
+        *listed("other", wrong),
+    ]
+    if problems:
+        raise WeightsError(
+            f"{where}: not the weights of this {family.name} tower:\n  " + "\n  ".join(problems)
+        )
+
+
+def fits(shape: tuple[int, ...], expected: tuple[int, ...], entry: Entry) -> bool:
+    """Whether a tensor has the shape that its parameter needs, or one that is brought to it."""
+    if entry.rows is not None:
+        first, end = entry.rows
+        return len(shape) == len(expected) and shape[1:] == expected[1:] and shape[0] >= end
+    if entry.grid is None or shape == expected:
+        return shape == expected
+    theirs = shape[-2] - entry.grid.before if len(shape) == len(expected) >= 2 else -1
+    return theirs > 0 and shape[-1] == expected[-1] and math.isqrt(theirs) ** 2 == theirs
+
+
+def listed(title: str, names: Sequence[str]) -> list[str]:
+    """Lines for a message, not more than a terminal holds."""
+    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    return [f"{title}: {name}" for name in names[:LISTED]] + [f"{title}: {m}" for m in more]
+
+
+def make_array(leaf: Any, sources: Sources, find: Callable[[Entry], np.ndarray]) -> jax.Array:
+    """One parameter on its devices; only the parts that a device of this process holds are read."""
+    shape = leaf.shape[1:] if sources.stacked else leaf.shape
+
+    def ours(entry: Entry) -> np.ndarray:
+        array = entry.transform.to_ours(find(entry))
+        if entry.grid is not None and array.shape != shape:
+            return resize_positions(array, entry.grid, math.isqrt(shape[0] - entry.grid.before))
+        return array
+
+    def read(index: tuple[slice, ...] | None) -> np.ndarray:
+        index = index or (slice(None),) * len(leaf.shape)
+        if not sources.stacked:
+            return np.asarray(ours(sources.entries[0])[index], leaf.dtype, order="C")
+        layers = sources.entries[index[0]]
+        return np.stack([np.asarray(ours(entry)[index[1:]], leaf.dtype) for entry in layers])
+
+    if leaf.sharding is None:
+        return jnp.asarray(read(None))
+    return jax.make_array_from_callback(leaf.shape, leaf.sharding, read)
+
+
+@jax.jit
+def _finite(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {path: jnp.isfinite(array).all() for path, array in arrays.items()}
+
+
+def check_finite(arrays: Mapping[str, jax.Array], where: Path) -> None:
+    """Raises WeightsError that lists parameters with numbers that are NaN or infinite."""
+    finite = jax.device_get(_finite(dict(arrays)))
+    bad = [path for path, fine in finite.items() if not fine]
+    if bad:
+        lines = "\n  ".join(listed("not finite", bad))
+        raise WeightsError(f"{where}: weights that are NaN or infinite:\n  {lines}")
+
+
+def to_tensors(params: Params, family: Family, config: Any) -> dict[str, np.ndarray]:
+    """The inverse of `load_part`, under the first prefix of the family.
+
+    Args:
+        params: host arrays.
+        family: how the part is laid out.
+        config: of the part.
+
+    Returns:
+        Arrays by the name they have in the files of others.
+    """
+    flat = flatten(params)
+    tensors: dict[str, np.ndarray] = {}
+    shared: dict[str, dict[int, np.ndarray]] = {}
+    for path, sources in find_sources(flat, family.entries(config), config).items():
+        for number, entry in enumerate(sources.entries):
+            ours = np.asarray(flat[path])
+            theirs = entry.transform.to_theirs(ours[number] if sources.stacked else ours)
+            name = full_name(entry, family.prefixes[0])
+            if entry.rows is None:
+                tensors[name] = theirs
+            else:
+                shared.setdefault(name, {})[entry.rows[0]] = theirs
+    for name, parts in shared.items():
+        tensors[name] = np.concatenate([parts[first] for first in sorted(parts)])
+    return tensors
