@@ -1,0 +1,1 @@
+"""The published architectures whose files are read and written, one module each."""
