@@ -103,6 +103,7 @@ def efficientnet(entries: Mapping[str, Any], defaults: Defaults) -> Preprocessin
 
 
 def write_short(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The inverse of `short`."""
     edge, side = _resized(preprocessing), preprocessing.image_size
     return {
         "size": {"shortest_edge": edge} if preprocessing.resize == "short" else _both(edge),
@@ -112,12 +113,14 @@ def write_short(preprocessing: Preprocessing) -> dict[str, Any]:
 
 
 def write_stretch(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The inverse of `stretch`; raises WeightsError where the class cannot express the geometry."""
     if preprocessing.resize != "stretch" or _resized(preprocessing) != preprocessing.image_size:
         raise _not_expressible(preprocessing, "whole photos, stretched")
     return {"size": _both(preprocessing.image_size)}
 
 
 def write_convnext(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The inverse of `convnext`; raises WeightsError where the class cannot express the geometry."""
     side, edge = preprocessing.image_size, _resized(preprocessing)
     if side >= CONVNEXT_STRETCHES_FROM:
         if preprocessing.resize != "stretch" or edge != side:
@@ -134,6 +137,7 @@ def write_convnext(preprocessing: Preprocessing) -> dict[str, Any]:
 
 
 def write_efficientnet(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The inverse of `efficientnet`; raises WeightsError where the class cannot express the geometry."""
     if preprocessing.resize != "stretch":
         raise _not_expressible(preprocessing, "photos stretched")
     side, edge = preprocessing.image_size, _resized(preprocessing)
