@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
     dimensions,
@@ -40,8 +40,6 @@ DEFAULTS = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
@@ -49,14 +47,8 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> V
     whole = config["model_type"] == "clip"
     vision = DEFAULTS | dict(config.get("vision_config") or {} if whole else config)
     side = vision["image_size"]
-    published = {
-        "image_mean": MEAN,
-        "image_std": DEVIATION,
-        "size": {"shortest_edge": side},
-        "crop_size": side,
-        "resample": 3,
-    }
-    preprocessing = image_processor.read(published, preprocessor)
+    published = {"size": {"shortest_edge": side}, "crop_size": side}
+    preprocessing = read_preprocessing(preprocessor or published, "CLIPImageProcessor")
     projection = config.get("projection_dim", DEFAULTS["projection_dim"]) if whole else 0
     return read_tower("clip", vision, preprocessing, projection=projection)
 
@@ -77,7 +69,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "intermediate_size": config.shape.mlp,
         "projection_dim": config.projection or DEFAULTS["projection_dim"],
     }
-    return values, image_processor.write(config.preprocessing)
+    return values, write_preprocessing(config.preprocessing)
 
 
 FAMILY = Family(

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.image_processor import (
+    IMAGENET,
+    read_preprocessing,
+    write_preprocessing,
+)
 from geosurge_jax.interop.families.transformer import (
     Names,
     dimensions,
@@ -46,8 +50,6 @@ DEFAULTS = {
     "use_swiglu_ffn": False,
 }
 REGISTERS = "dinov2_with_registers"
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
@@ -55,13 +57,8 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> V
     values = DEFAULTS | dict(config)
     expect(values, qkv_bias=True)
     # Its files were trained at 518 pixels and are used at 224, 256 before the crop.
-    published = {
-        "image_mean": MEAN,
-        "image_std": DEVIATION,
-        "size": {"shortest_edge": 256},
-        "crop_size": 224,
-        "resample": 3,
-    }
+    mean, deviation = IMAGENET
+    published = {"size": {"shortest_edge": 256}, "image_mean": mean, "image_std": deviation}
     gated = values["use_swiglu_ffn"]
     hidden = int(values["hidden_size"] * values["mlp_ratio"])
     if gated:
@@ -69,7 +66,7 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> V
         hidden = (int(hidden * 2 / 3) + 7) // 8 * 8
         values["hidden_act"] = "silu"
     registers = values.get("num_register_tokens", 4) if config["model_type"] == REGISTERS else 0
-    preprocessing = image_processor.read(published, preprocessor)
+    preprocessing = read_preprocessing(preprocessor or published, "BitImageProcessor")
     return read_tower(
         "dinov2", values, preprocessing, registers=registers, gated=gated, hidden=hidden
     )
@@ -105,7 +102,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     if config.registers:
         values["num_register_tokens"] = config.registers
-    return values, image_processor.write(config.preprocessing)
+    return values, write_preprocessing(config.preprocessing)
 
 
 FAMILY = Family(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
     dimensions,
@@ -45,8 +45,6 @@ DEFAULTS = {
     "use_gated_mlp": False,
     "num_register_tokens": 0,
 }
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
@@ -56,12 +54,12 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> V
         values, query_bias=True, key_bias=False, value_bias=True, proj_bias=True, mlp_bias=True,
         rope_theta=PERIOD_BASE,
     )  # fmt: skip
-    square = {"height": values["image_size"], "width": values["image_size"]}
-    published = {"image_mean": MEAN, "image_std": DEVIATION, "size": square, "resample": 2}
+    published = {"size": values["image_size"]}
+    preprocessing = read_preprocessing(preprocessor or published, "DINOv3ViTImageProcessor")
     return read_tower(
         "dinov3",
         values,
-        image_processor.read(published, preprocessor),
+        preprocessing,
         registers=values["num_register_tokens"],
         gated=values["use_gated_mlp"],
     )
@@ -86,7 +84,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "use_gated_mlp": config.gated_mlp,
         "num_register_tokens": config.registers,
     }
-    return values, image_processor.write(config.preprocessing)
+    return values, write_preprocessing(config.preprocessing)
 
 
 FAMILY = Family(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
     affine,
@@ -41,16 +41,15 @@ DEFAULTS = {
     "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": 1e-6,
 }
-HALF = (0.5, 0.5, 0.5)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the image tower in a SigLIP directory."""
     whole = config["model_type"] == "siglip"
     vision = DEFAULTS | dict(config.get("vision_config") or {} if whole else config)
-    square = {"height": vision["image_size"], "width": vision["image_size"]}
-    published = {"image_mean": HALF, "image_std": HALF, "size": square, "resample": 3}
-    return read_tower("siglip", vision, image_processor.read(published, preprocessor))
+    published = {"size": vision["image_size"]}
+    preprocessing = read_preprocessing(preprocessor or published, "SiglipImageProcessor")
+    return read_tower("siglip", vision, preprocessing)
 
 
 def entries(config: ViTConfig) -> tuple[Entry, ...]:
@@ -81,7 +80,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         **dimensions(config),
         "intermediate_size": config.shape.mlp,
     }
-    return values, image_processor.write(config.preprocessing)
+    return values, write_preprocessing(config.preprocessing)
 
 
 FAMILY = Family(

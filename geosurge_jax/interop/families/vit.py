@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families import image_processor
+from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
     dimensions,
@@ -45,16 +45,15 @@ DEFAULTS = {
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-12,
 }
-HALF = (0.5, 0.5, 0.5)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the tower in a ViT directory."""
     values = DEFAULTS | dict(config)
     expect(values, qkv_bias=True)
-    square = {"height": values["image_size"], "width": values["image_size"]}
-    published = {"image_mean": HALF, "image_std": HALF, "size": square, "resample": 2}
-    return read_tower("vit", values, image_processor.read(published, preprocessor))
+    published = {"size": values["image_size"]}
+    preprocessing = read_preprocessing(preprocessor or published, "ViTImageProcessor")
+    return read_tower("vit", values, preprocessing)
 
 
 def entries(config: ViTConfig) -> tuple[Entry, ...]:
@@ -70,7 +69,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         **dimensions(config),
         "intermediate_size": config.shape.mlp,
     }
-    return values, image_processor.write(config.preprocessing)
+    return values, write_preprocessing(config.preprocessing)
 
 
 FAMILY = Family(
