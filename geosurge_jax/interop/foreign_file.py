@@ -70,7 +70,7 @@ def parse_json(content: bytes, source: str) -> dict[str, Any]:
     except RecursionError as error:
         raise WeightsError(f"{source}: JSON nested too deeply to be read") from error
     except ValueError as error:
-        raise WeightsError(f"{source}: not valid JSON ({error})") from error
+        raise WeightsError(f"{source}: JSON that cannot be read ({error})") from error
     if not isinstance(parsed, dict):
         raise WeightsError(f"{source}: JSON {type(parsed).__name__}, an object was expected")
     return parsed

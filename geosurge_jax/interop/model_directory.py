@@ -53,13 +53,13 @@ def open_model(directory: Path) -> StoredModel:
     """
     if not directory.is_dir():
         raise WeightsError(f"{directory}: no such directory, one with config.json was expected")
-    preprocessor = None
+    config, preprocessor = read_json(_inside(directory, "config.json")), None
     if os.path.lexists(directory / "preprocessor_config.json"):
         preprocessor = read_json(_inside(directory, "preprocessor_config.json"))
     tensors, files = _open_weights(directory)
     return StoredModel(
         directory=directory,
-        config=read_json(_inside(directory, "config.json")),
+        config=config,
         preprocessor=preprocessor,
         tensors=tensors,
         files=files,
@@ -106,7 +106,7 @@ def _open_shards(
 
 
 def _inside(directory: Path, name: str) -> Path:
-    """The real path of a file in the directory; links may not lead out of it.
+    """The path of a file in the directory, once its links are known not to lead out of it.
 
     In its cache Hugging Face links `models--ORG--NAME/snapshots/REVISION/FILE` to
     `models--ORG--NAME/blobs/HASH`; there they may lead as far as the model's folder.
@@ -123,4 +123,4 @@ def _inside(directory: Path, name: str) -> Path:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
     if not real.is_relative_to(root):
         raise WeightsError(f"{path}: is a link that leads out of {root}")
-    return real
+    return path

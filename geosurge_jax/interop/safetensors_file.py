@@ -88,7 +88,7 @@ def _open(path: Path) -> tuple[dict[str, Any], memoryview]:
         with safe_open(path, framework="np"):
             pass
     except SafetensorError as error:
-        reason = quoted(str(error))
+        reason = quoted(str(error).removeprefix("Error while deserializing header: "))
         raise WeightsError(f"{path}: not a whole safetensors file ({reason})") from error
     header = parse_json(bytes(content[_PREFIX : _PREFIX + length]), f"{path} (header)")
     return header, content[_PREFIX + length :]
@@ -107,4 +107,6 @@ def _view(path: Path, name: str, entry: Mapping[str, Any], data: memoryview) -> 
             raise ValueError("the file changed while it was opened")
         return np.ndarray(shape, dtype, buffer=data[begin:end])
     except ValueError as error:
-        raise WeightsError(f"{path}: tensor {quoted(name)} of shape {shape}: {error}") from error
+        raise WeightsError(
+            f"{path}: tensor {quoted(name)} of shape {quoted(shape)}: {error}"
+        ) from error
