@@ -29,6 +29,7 @@ def paper(side: int = 336) -> dict[str, Any]:
     config: dict[str, Any] = {}
     config["name"] = "GeoSURGE"
     config["seed"] = 0
+    config["init_from"] = "hf:openai/clip-vit-large-patch14-336"
     config["deterministic"] = True  # GPU kernels that give the same bits on each run, at some cost
 
     config["data"] = dict(
@@ -147,6 +148,7 @@ def demo(side: int = 96) -> dict[str, Any]:
     """Minutes on two CPU cores: a small tower on the generated Earth."""
     config = paper(side)
     config["name"] = "GeoSURGE demo on the generated Earth"
+    config["init_from"] = ""
     config["data"].update(
         dict(dataset="planet", source="", photos=6000, size=96, threads=2, prefetch=4)
     )

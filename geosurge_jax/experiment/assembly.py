@@ -116,17 +116,22 @@ class TrainingPlan:
     root_key: jax.Array
 
 
+def probe(model: Model) -> Mapping[str, jax.ShapeDtypeStruct]:
+    """Shapes of one photo, for initialisation."""
+    size = model.system.preprocessing.image_size
+    return {
+        "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
+        "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
+    }
+
+
 def plan_training(
     config: ExperimentConfig, model: Model, total_steps: int, steps_per_epoch: int
 ) -> TrainingPlan:
     """Plans the training step of a config."""
+    batch = probe(model)
     schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule)
-    size = model.system.preprocessing.image_size
-    batch: Mapping[str, jax.ShapeDtypeStruct] = {
-        "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
-        "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
-    }
     plan = plan_state(
         model.system,
         optimizer,

@@ -128,6 +128,8 @@ class ExperimentConfig:
     Attributes:
         name: for titles and logs.
         seed: of initialisation, data order and noise.
+        init_from: weights that the image towers begin with: a directory in a layout of Hugging Face, or
+            "hf:ORG/NAME"; empty to begin with random ones.
         deterministic: whether GPUs use only kernels that give the same bits on each run.
         data: the photos.
         geocells: the hierarchy.
@@ -142,6 +144,7 @@ class ExperimentConfig:
 
     name: str
     seed: int
+    init_from: str
     deterministic: bool
     data: DataConfig
     geocells: GeocellsConfig
@@ -161,7 +164,7 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError, ValueError: one line that names the key, the value and what was expected.
     """
     expected = {
-        "name", "seed", "deterministic", "data", "geocells", "system_name", "system", "augmentation",
+        "name", "seed", "init_from", "deterministic", "data", "geocells", "system_name", "system", "augmentation",
         "optimizer", "training", "mesh", "evaluation",
     }  # fmt: skip
     if set(config) != expected:
@@ -175,6 +178,7 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
     return ExperimentConfig(
         name=config["name"],
         seed=config["seed"],
+        init_from=config["init_from"],
         deterministic=config["deterministic"],
         data=from_mapping(DataConfig, config["data"], "config.data"),
         geocells=from_mapping(GeocellsConfig, config["geocells"], "config.geocells"),

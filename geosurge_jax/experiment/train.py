@@ -10,6 +10,7 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.initialize import describe_weights, with_weights
 from geosurge_jax.experiment.run_record import describe_run
 from geosurge_jax.experiment.workdir import (
     Workdir,
@@ -82,7 +83,11 @@ def claimed(
     hierarchy = assembly.make_hierarchy(workdir, config.geocells, dataset.split("train"))
     model = assembly.make_model(config, hierarchy)
     with locked(workdir):
-        claim(workdir, describe_run(raw, dataset, model.mesh))
+        record = describe_run(raw, dataset, model.mesh)
+        if not workdir.record.exists():
+            shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
+            record["weights"] = describe_weights(config.init_from, model.system, shapes)
+        claim(workdir, record)
         save_hierarchy(workdir.geocells, hierarchy)
         processes.barrier(name)
         yield model
@@ -103,23 +108,30 @@ def loop_config(config: ExperimentConfig, epoch: int) -> milestones.LoopConfig:
 
 
 def restore_or_create(
-    checkpointer: Checkpointer, plan: assembly.TrainingPlan
+    config: ExperimentConfig,
+    model: assembly.Model,
+    checkpointer: Checkpointer,
+    plan: assembly.TrainingPlan,
 ) -> tuple[TrainState, Progress]:
     """Finds where a run starts.
 
     Precedence:
 
     1. The newest whole checkpoint of the workdir: state, data position and watched metric.
-    2. Fresh parameters from `config.seed`, at step 0.
+    2. The weights that `config.init_from` names for the image towers, and fresh parameters from `config.seed`
+       for the rest, at step 0.
     """
     if checkpointer.latest_step() is not None:
         return checkpointer.restore(plan.state.abstract)
-    return create_state(plan), Progress()
+    return create_state(config, model, plan), Progress()
 
 
-def create_state(plan: assembly.TrainingPlan) -> TrainState:
-    """The state at step 0: a function of the run's key alone."""
-    return plan.state.create(stream(plan.root_key, "init"))
+def create_state(
+    config: ExperimentConfig, model: assembly.Model, plan: assembly.TrainingPlan
+) -> TrainState:
+    """The state at step 0: a function of the run's key and of the weights that it begins with."""
+    state = plan.state.create(stream(plan.root_key, "init"))
+    return with_weights(config.init_from, model.system, state, plan.state.abstract)
 
 
 def train(
@@ -140,7 +152,7 @@ def train(
         write_text(workdir.layout, layout_report(plan.state.layout, model.mesh))
     with ExitStack() as opened:
         checkpointer = opened.enter_context(open_checkpointer(config, workdir))
-        state, progress = restore_or_create(checkpointer, plan)
+        state, progress = restore_or_create(config, model, checkpointer, plan)
         batches = opened.enter_context(closing(open_batches(config, model, split)))
         batches.set_state({"next_index": progress.next_index})
         writer = None

@@ -49,7 +49,7 @@ def run(raw: Mapping[str, Any], root: Path, steps: int) -> None:
     total = config.training.total_steps(epoch)
     with jax.set_mesh(model.mesh):
         plan = assembly.plan_training(config, model, total, epoch)
-        state = train.create_state(plan)
+        state = train.create_state(config, model, plan)
         with closing(train.open_batches(config, model, split)) as batches:
             for step in terminal.track(range(1, max(recorded) + 1), "running again"):
                 state, sums = plan.step(state, model.evaluator.put(next(batches)))

@@ -88,7 +88,7 @@ def resize_crop(
         right, bottom = min(box.right, 1.0) * width, min(box.bottom, 1.0) * height
         edges = (max(box.left, 0.0) * width, max(box.top, 0.0) * height, right, bottom)
         filtered = Image.Resampling[interpolation.upper()]
-        return np.asarray(Image.fromarray(pixels).resize(shape[::-1], filtered, box=edges))
+        return np.asarray(Image.fromarray(pixels).resize((shape[1], shape[0]), filtered, box=edges))
     down, across = ((np.arange(count) + 0.5) / count for count in shape)
     rows = (box.top + down * (box.bottom - box.top)) * height
     columns = (box.left + across * (box.right - box.left)) * width

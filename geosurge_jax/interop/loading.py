@@ -62,47 +62,75 @@ def find_sources(
     return found
 
 
-def load_part(
-    tensors: Mapping[str, np.ndarray], where: Path, family: Family, config: Any, shapes: Params
-) -> Params:
-    """Loads one part of a model, each device reading the rows that it holds and no more.
+@dataclass(frozen=True)
+class Part:
+    """One part of a model, to be read from the files of others.
 
-    Args:
+    Attributes:
         tensors: views of files, by their names there.
         where: the directory or file, for messages.
         family: how the part is laid out.
         config: of the part.
         shapes: nested dict of `jax.ShapeDtypeStruct`, with shardings where there is a mesh.
+    """
 
-    Returns:
-        Arrays like `shapes`.
+    tensors: Mapping[str, np.ndarray]
+    where: Path
+    family: Family
+    config: Any
+    shapes: Params
+
+    def plan(self) -> tuple[dict[str, tuple[Any, Sources]], str]:
+        """Shape and sources of each parameter by path, and the prefix of their names."""
+        flat, entries = flatten(self.shapes), self.family.entries(self.config)
+        sources = find_sources(flat, entries, self.config)
+        prefix = choose_prefix(self.tensors, entries, self.family)
+        return {path: (flat[path], sources[path]) for path in flat}, prefix
+
+
+def check_part(part: Part) -> None:
+    """Finds all that is wrong with the tensors of a part; reads each of them once.
 
     Raises:
         WeightsError: lists tensors that are missing, unexpected, of another shape or type, or hold numbers
             that are not finite.
     """
-    flat = flatten(shapes)
-    entries = family.entries(config)
-    prefix = choose_prefix(tensors, entries, family)
-    sources = find_sources(flat, entries, config)
-    check(tensors, where, family, prefix, {path: (flat[path], sources[path]) for path in flat})
-    loaded = {
-        path: make_array(leaf, sources[path], lambda entry: view(tensors, entry, prefix))
-        for path, leaf in flat.items()
-    }
-    check_finite(loaded, where)
-    return unflatten(loaded)
+    wanted, prefix = part.plan()
+    check_names(part, wanted, prefix)
+    names = {full_name(e, prefix) for _, sources in wanted.values() for e in sources.entries}
+    bad = [name for name in sorted(names) if not np.isfinite(part.tensors[name]).all()]
+    if bad:
+        lines = "\n  ".join(listed("not finite", bad))
+        raise WeightsError(f"{part.where}: weights that are NaN or infinite:\n  {lines}")
+
+
+def load_part(part: Part) -> Params:
+    """Loads one part of a model, each device getting the rows that it holds and no more.
+
+    Returns:
+        Arrays like the part's shapes.
+
+    Raises:
+        WeightsError: as `check_part`; of the numbers that are not finite, the first that are met.
+    """
+    wanted, prefix = part.plan()
+    check_names(part, wanted, prefix)
+
+    def find(entry: Entry) -> np.ndarray:
+        tensor = part.tensors[full_name(entry, prefix)]
+        return tensor if entry.rows is None else tensor[slice(*entry.rows)]
+
+    return unflatten(
+        {
+            path: make_array(leaf, sources, find, f"{part.where}: {path}")
+            for path, (leaf, sources) in wanted.items()
+        }
+    )
 
 
 def full_name(entry: Entry, prefix: str) -> str:
     """The name in the file."""
     return prefix + entry.name if entry.prefixed else entry.name
-
-
-def view(tensors: Mapping[str, np.ndarray], entry: Entry, prefix: str) -> np.ndarray:
-    """The tensor of an entry, or the rows of it, in their arrangement."""
-    tensor = tensors[full_name(entry, prefix)]
-    return tensor if entry.rows is None else tensor[slice(*entry.rows)]
 
 
 def choose_prefix(
@@ -116,18 +144,13 @@ def choose_prefix(
     return max(family.prefixes, key=there)
 
 
-def check(
-    tensors: Mapping[str, np.ndarray],
-    where: Path,
-    family: Family,
-    prefix: str,
-    wanted: Mapping[str, tuple[Any, Sources]],
-) -> None:
+def check_names(part: Part, wanted: Mapping[str, tuple[Any, Sources]], prefix: str) -> None:
     """Compares a file's tensors with those that a part needs.
 
     Raises:
         WeightsError: lists what is missing, unexpected, or of another shape or type.
     """
+    tensors = part.tensors
     used: dict[str, int] = {}
     missing, wrong = [], []
     for leaf, sources in wanted.values():
@@ -147,7 +170,7 @@ def check(
     for name, rows in used.items():
         if rows and rows != tensors[name].shape[0]:
             wrong.append(f"{name} has {tensors[name].shape[0]} rows, expected {rows}")
-    ignored = [re.compile(pattern) for pattern in family.ignored]
+    ignored = [re.compile(pattern) for pattern in part.family.ignored]
     extra = [
         name
         for name, tensor in tensors.items()
@@ -160,7 +183,8 @@ def check(
     ]
     if problems:
         raise WeightsError(
-            f"{where}: not the weights of this {family.name} tower:\n  " + "\n  ".join(problems)
+            f"{part.where}: not the weights of this {part.family.name} model:\n  "
+            + "\n  ".join(problems)
         )
 
 
@@ -181,40 +205,30 @@ def listed(title: str, names: Sequence[str]) -> list[str]:
     return [f"{title}: {name}" for name in names[:LISTED]] + [f"{title}: {m}" for m in more]
 
 
-def make_array(leaf: Any, sources: Sources, find: Callable[[Entry], np.ndarray]) -> jax.Array:
-    """One parameter on its devices; only the parts that a device of this process holds are read."""
+def make_array(
+    leaf: Any, sources: Sources, find: Callable[[Entry], np.ndarray], where: str
+) -> jax.Array:
+    """One parameter on its devices; only the rows that a device of this process holds are read."""
     shape = leaf.shape[1:] if sources.stacked else leaf.shape
 
-    def ours(entry: Entry) -> np.ndarray:
+    def ours(entry: Entry, index: tuple[slice, ...]) -> np.ndarray:
         array = entry.transform.to_ours(find(entry))
         if entry.grid is not None and array.shape != shape:
-            return resize_positions(array, entry.grid, math.isqrt(shape[0] - entry.grid.before))
-        return array
+            array = resize_positions(array, entry.grid, math.isqrt(shape[0] - entry.grid.before))
+        piece = np.array(array[index], leaf.dtype, order="C")
+        if not np.isfinite(piece).all():
+            raise WeightsError(f"{where}: {entry.name} holds weights that are NaN or infinite")
+        return piece
 
     def read(index: tuple[slice, ...] | None) -> np.ndarray:
         index = index or (slice(None),) * len(leaf.shape)
         if not sources.stacked:
-            return np.asarray(ours(sources.entries[0])[index], leaf.dtype, order="C")
-        layers = sources.entries[index[0]]
-        return np.stack([np.asarray(ours(entry)[index[1:]], leaf.dtype) for entry in layers])
+            return ours(sources.entries[0], index)
+        return np.stack([ours(entry, index[1:]) for entry in sources.entries[index[0]]])
 
     if leaf.sharding is None:
         return jnp.asarray(read(None))
     return jax.make_array_from_callback(leaf.shape, leaf.sharding, read)
-
-
-@jax.jit
-def _finite(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    return {path: jnp.isfinite(array).all() for path, array in arrays.items()}
-
-
-def check_finite(arrays: Mapping[str, jax.Array], where: Path) -> None:
-    """Raises WeightsError that lists parameters with numbers that are NaN or infinite."""
-    finite = jax.device_get(_finite(dict(arrays)))
-    bad = [path for path, fine in finite.items() if not fine]
-    if bad:
-        lines = "\n  ".join(listed("not finite", bad))
-        raise WeightsError(f"{where}: weights that are NaN or infinite:\n  {lines}")
 
 
 def to_tensors(params: Params, family: Family, config: Any) -> dict[str, np.ndarray]:

@@ -164,7 +164,7 @@ class ViT(nn.Module):
             block,
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
             length=depth,
         )
         x, _ = scanned(self.config, dropout, train, self.dtype, name=name)(x, rotation)

@@ -149,6 +149,9 @@ def read_tower(
     Raises:
         WeightsError: a size without a name in `VIT_SIZES`, or an entry that is not supported.
     """
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size"):
+        if not isinstance(values[name], int) or values[name] < 1:
+            raise WeightsError(f"config.json: {name} {values[name]!r}, expected a whole number")
     if values.get("num_channels", 3) != 3:
         raise WeightsError(f"config.json: num_channels {values['num_channels']}, expected 3")
     if values["hidden_act"] not in ACTIVATIONS:
