@@ -1,5 +1,7 @@
-"""`--mode=export`: the bare evaluation parameters of a checkpoint, in formats that need no config."""
+"""`--mode=export`: a checkpoint for other programs: parameters, towers in their layout, a program to run."""
 
+import dataclasses
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +17,20 @@ from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.run_record import code_versions
 from geosurge_jax.experiment.workdir import open_trained, read_record, write_json
 from geosurge_jax.geo import load_hierarchy
+from geosurge_jax.interop.exported_model import PARAMETERS
 from geosurge_jax.interop.parameters import save_safetensors
-from geosurge_jax.systems.contract import Params
+from geosurge_jax.interop.stablehlo import write_artefact
+from geosurge_jax.interop.towers_out import write_tower
+from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.training.parameters import flatten, unflatten
 from geosurge_jax.training.stored import meet
 from geosurge_jax.training.stored_parameters import save_parameters
 
-ORBAX_FOLDER, SAFETENSORS_FILE = "orbax", "parameters.safetensors"
+ORBAX_FOLDER, TOWERS_FOLDER = "orbax", "towers"
 
 
 def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
-    """Writes `export/` in the workdir: parameters twice, config and geocells beside them.
+    """Writes `export/` in the workdir: parameters twice, towers as others lay them out, a StableHLO artefact.
 
     The folder appears whole or not at all, and replaces an earlier one.
 
@@ -54,14 +60,30 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
         host_params = on_host(params)
     if not first:
         return
-    described = {"step": str(step), "system": config.system_name, "dtype": dtype, **code_versions()}
-    save_safetensors(unfinished / SAFETENSORS_FILE, host_params, described)
+    described = {
+        "step": str(step),
+        "system": config.system_name,
+        "dtype": dtype,
+        "preprocessing": json.dumps(dataclasses.asdict(model.system.preprocessing)),
+        **code_versions(),
+    }
+    save_safetensors(unfinished / PARAMETERS, host_params, described)
+    write_towers(unfinished / TOWERS_FOLDER, model.system, host_params)
+    write_artefact(unfinished, model.system, host_params)
     write_json(unfinished / "config.json", read_record(workdir)["config"])
     shutil.copyfile(workdir.geocells, unfinished / workdir.geocells.name)
     put_in_place(unfinished, workdir.export)
     terminal.CONSOLE.print(
         f"checkpoint of step {step} as {dtype} -> {workdir.export}", soft_wrap=True, highlight=False
     )
+
+
+def write_towers(folder: Path, system: System, params: Params) -> None:
+    """Writes each image tower in the layout of Hugging Face, in a folder of its own."""
+    flat = flatten(params)
+    for path, tower in system.towers.items():
+        part = {n.removeprefix(f"{path}/"): a for n, a in flat.items() if n.startswith(f"{path}/")}
+        write_tower(folder / path, tower, unflatten(part))
 
 
 def as_type(params: Params, dtype: str) -> Params:

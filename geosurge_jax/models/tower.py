@@ -24,7 +24,12 @@ class Features:
 
 
 class TowerConfig(Protocol):
-    """Choices of one tower: a frozen dataclass with a field `kind`, one of the class's `KINDS`."""
+    """Choices of one tower: a frozen dataclass."""
+
+    @property
+    def kind(self) -> str:
+        """Its design, one of the class's `KINDS`."""
+        ...
 
     @property
     def preprocessing(self) -> Preprocessing:
