@@ -17,8 +17,14 @@ def exact_gelu(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=False)
 
 
+def tanh_gelu(x: jax.Array) -> jax.Array:
+    """The tanh approximation of GELU (Hendrycks and Gimpel 2016, section 2), as SigLIP uses it."""
+    return jax.nn.gelu(x, approximate=True)
+
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": exact_gelu,
+    "gelu_tanh": tanh_gelu,
     "quick_gelu": quick_gelu,
 }
 
@@ -38,8 +44,15 @@ class Attention(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, queries: jax.Array, context: jax.Array) -> jax.Array:
+    def __call__(
+        self, queries: jax.Array, context: jax.Array, mask: jax.Array | None = None
+    ) -> jax.Array:
         """Attends `queries [B, N, D]` over `context [B, M, D']`.
+
+        Args:
+            queries: what attends.
+            context: what is attended to.
+            mask: boolean `[B or 1, 1, N, M]`, True where a query may attend; None attends everywhere.
 
         Returns:
             Array `[B, N, D]`.
@@ -55,7 +68,7 @@ class Attention(nn.Module):
                 context
             )
         attended = jax.nn.dot_product_attention(
-            project("query", queries), project("key", context), project("value", context)
+            project("query", queries), project("key", context), project("value", context), mask=mask
         )
         return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")(attended)
 
