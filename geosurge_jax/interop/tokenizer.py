@@ -7,7 +7,6 @@ as big_vision canonicalises prompts), SigLIP 2's are lower-cased (Tschannen et a
 the Gemma tokenizer that its directories name does not do.
 """
 
-import json
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import numpy as np
 import tokenizers
 
 from geosurge_jax.interop.family import WeightsError
+from geosurge_jax.interop.foreign_file import map_file, quoted, read_json
 
 LARGEST_TOKENIZER = 100_000_000  # bytes; Gemma's, the largest in use here, has 34 million
-LARGEST_CONFIG = 10_000_000
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -82,7 +81,9 @@ class Tokenizer:
             try:
                 sentence.encode()
             except UnicodeEncodeError as error:
-                raise ValueError(f"sentence {sentence!r}: not Unicode text ({error.reason})") from error
+                raise ValueError(
+                    f"sentence {quoted(sentence)}: not Unicode text ({error.reason})"
+                ) from error
         encoded = self.library.encode_batch([self.prepare(sentence) for sentence in sentences])
         return np.array([row.ids for row in encoded], np.int32).reshape(-1, self.context)
 
@@ -95,49 +96,50 @@ def load_tokenizer(directory: Path, context: int) -> Tokenizer:
         context: length that the tower was trained with, `TextConfig.context`.
 
     Raises:
-        FileNotFoundError: tokenizer.json or tokenizer_config.json is missing.
-        WeightsError: a file that is too large, damaged, or of a tokenizer that is not known here.
+        WeightsError: a file that is missing, too large, damaged, or of a tokenizer that is not known here.
     """
     library = _library(directory / "tokenizer.json")
     path = directory / "tokenizer_config.json"
-    settings = _settings(path)
+    settings = read_json(path)
     kind = settings.get("tokenizer_class")
-    if kind not in PREPARATIONS:
-        raise WeightsError(f"{path}: tokenizer_class={kind!r}: expected one of {[*PREPARATIONS]}")
-    special = directory / "special_tokens_map.json"
-    if special.is_file():
-        settings = {**_settings(special), **settings}
-    end, pad = (_special_token(library, settings, name, path) for name in ("eos_token", "pad_token"))
-    if library.encode("").ids[-1:] != [library.token_to_id(end)]:
+    if not isinstance(kind, str) or kind not in PREPARATIONS:
         raise WeightsError(
-            f"{directory / 'tokenizer.json'}: ends sentences without {end!r}, the end token of {path.name}"
+            f"{path}: tokenizer_class={quoted(kind)}: expected one of {[*PREPARATIONS]}"
         )
-    pad_token = library.token_to_id(pad)
+    special = directory / "special_tokens_map.json"
+    if special.exists():
+        settings = read_json(special) | {k: v for k, v in settings.items() if v is not None}
+    end, end_token = _special_token(library, settings, "eos_token", path)
+    pad, pad_token = _special_token(library, settings, "pad_token", path)
+    frame = library.encode("").ids
+    if frame[-1:] != [end_token]:
+        raise WeightsError(
+            f"{directory / 'tokenizer.json'}: ends sentences without {quoted(end)}, which {path.name} "
+            "names as the end token"
+        )
+    if len(frame) > context:
+        raise WeightsError(
+            f"{directory / 'tokenizer.json'}: frames sentences by {len(frame)} tokens: expected no more "
+            f"than the tower's context of {context}"
+        )
     library.enable_truncation(context)
     library.enable_padding(length=context, pad_id=pad_token, pad_token=pad)
     return Tokenizer(
         context=context,
         vocabulary=1 + max(library.get_vocab().values()),
-        end_token=library.token_to_id(end),
+        end_token=end_token,
         pad_token=pad_token,
         prepare=PREPARATIONS[kind],
         library=library,
     )
 
 
-def _bounded(path: Path, largest: int) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a text tower's directory holds its tokenizer")
-    size = path.stat().st_size
-    if size > largest:
-        raise WeightsError(f"{path}: {size} bytes: expected at most {largest}")
-    return path.read_bytes()
-
-
 def _library(path: Path) -> tokenizers.Tokenizer:
-    content = _bounded(path, LARGEST_TOKENIZER)
+    content = map_file(path)
+    if len(content) > LARGEST_TOKENIZER:
+        raise WeightsError(f"{path}: {len(content)} bytes, at most {LARGEST_TOKENIZER} are read")
     try:
-        library = tokenizers.Tokenizer.from_buffer(content)
+        library = tokenizers.Tokenizer.from_buffer(bytes(content))
         # Cutting and padding are ours to say, and the empty sentence shows the framing alone.
         library.no_truncation()
         library.no_padding()
@@ -145,28 +147,17 @@ def _library(path: Path) -> tokenizers.Tokenizer:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # some damage makes the library panic, which is no Exception
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: not a whole tokenizer ({reason})") from error
+        raise WeightsError(f"{path}: not a whole tokenizer ({quoted(str(error))})") from error
     return library
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    content = _bounded(path, LARGEST_CONFIG)
-    try:
-        settings = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: not JSON ({error})") from error
-    if not isinstance(settings, dict):
-        raise WeightsError(f"{path}: holds a {type(settings).__name__}: expected an object")
-    return settings
 
 
 def _special_token(
     library: tokenizers.Tokenizer, settings: Mapping[str, Any], name: str, path: Path
-) -> str:
-    """Text of a special token, which the files keep bare or with its properties."""
+) -> tuple[str, int]:
+    """Text and id of a special token, whose text the files keep bare or with its properties."""
     stored = settings.get(name)
     text = stored.get("content") if isinstance(stored, dict) else stored
-    if not isinstance(text, str) or library.token_to_id(text) is None:
-        raise WeightsError(f"{path}: {name}={text!r}: expected a token of tokenizer.json")
-    return text
+    number = library.token_to_id(text) if isinstance(text, str) else None
+    if not isinstance(text, str) or number is None:
+        raise WeightsError(f"{path}: {name}={quoted(text)}: expected a token of tokenizer.json")
+    return text, number

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from tests.parity.oracle import Oracle
+from tests.parity.oracle import FOLDER, Oracle
 
 SIZES = {
     "vocab_size": 40,
@@ -75,6 +75,36 @@ def record(name, model, text_model, tokens, pooled):
     )
 
 
+def frozen_ids(name):
+    """Ids that the frozen tokenizer's maker gives for its sentences, and the size of its vocabulary."""
+    folder = FOLDER / f"tokenizer_{name}"
+    ids = np.array(json.loads((folder / "expected.json").read_text())["ids"], np.int32)
+    words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    return ids, len(words)
+
+
+def whole_encoders():
+    """Thin towers with the vocabularies of the frozen tokenizers, run on their sentences."""
+    import transformers as t
+
+    thin = SIZES | {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
+    made = []
+    for name, config, model_class, special in (
+        ("clip", t.CLIPTextConfig, t.CLIPTextModelWithProjection, {"eos_token_id": 785}),
+        ("siglip", t.SiglipTextConfig, t.SiglipTextModel, {}),
+    ):
+        ids, vocabulary = frozen_ids(name)
+        sizes = thin | {"vocab_size": vocabulary, "max_position_embeddings": ids.shape[1]}
+        model = randomize(model_class(config(**sizes | special)))
+        made.append(record(f"text_encoder_{name}", model, model.text_model, ids, pooled_output))
+    return made
+
+
+def pooled_output(model, tokens):
+    output = model(tokens)
+    return output["text_embeds" if "text_embeds" in output else "pooler_output"]
+
+
 def oracles():
     """CLIP whole with OpenAI's end token 2, CLIP's tower alone with its own; SigLIP 1 and 2."""
     import transformers as t
@@ -99,6 +129,7 @@ def oracles():
         return model.get_text_features(tokens)
 
     return [
+        *whole_encoders(),
         record(
             "clip_text_legacy_end",
             randomize(legacy),
@@ -112,7 +143,7 @@ def oracles():
             explicit.text_model,
             # shorter than the context, and larger ids than the end token's before and after it
             np.array([[33, 5, 31, 31, 39, 2], [4, 35, 7, 9, 31, 34]], np.int32),
-            lambda model, tokens: model(tokens).text_embeds,
+            pooled_output,
         ),
         record(
             "siglip_text",
@@ -126,7 +157,7 @@ def oracles():
             randomize(siglip2),
             siglip2.text_model,
             sentences(6, 0),
-            lambda model, tokens: model(tokens).pooler_output,
+            pooled_output,
         ),
     ]
 

@@ -79,7 +79,15 @@ class TokenizerOracle:
 
 def clip():
     """Byte-level BPE with CLIP's end-of-word suffix, its normaliser, its splitting and its frame."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
 
     start, end = "<|startoftext|>", "<|endoftext|>"
     library = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
@@ -149,7 +157,9 @@ def gemma():
     )
     library.train_from_iterator([line.lower() for line in CORPUS], trainer)
     stored = json.loads(library.to_str())
-    stored["added_tokens"] = [token for token in stored["added_tokens"] if token["id"] < len(special)]
+    stored["added_tokens"] = [
+        token for token in stored["added_tokens"] if token["id"] < len(special)
+    ]
     library = Tokenizer.from_str(json.dumps(stored))
     library.post_processor = processors.TemplateProcessing(
         single="$A <eos>", special_tokens=[("<eos>", 1)]
@@ -175,7 +185,9 @@ def record(name, library, context, fast_class, before, tokenizer_class, special,
         "tokenizer_config.json": json.dumps(settings),
     }
     if in_map:
-        files["special_tokens_map.json"] = json.dumps({key: {"content": special[key]} for key in in_map})
+        files["special_tokens_map.json"] = json.dumps(
+            {key: {"content": special[key]} for key in in_map}
+        )
     theirs = fast_class(tokenizer_object=library, **special)
     ids = theirs(
         [before(sentence) for sentence in SENTENCES],
@@ -196,7 +208,14 @@ def tokenizer_oracles():
     )
     return [
         record(
-            "tokenizer_clip", clip(), 32, t.CLIPTokenizerFast, str, "CLIPTokenizer", end, ("pad_token",)
+            "tokenizer_clip",
+            clip(),
+            32,
+            t.CLIPTokenizerFast,
+            str,
+            "CLIPTokenizer",
+            end,
+            ("pad_token",),
         ),
         record(
             "tokenizer_siglip",
