@@ -140,8 +140,7 @@ def _library(path: Path) -> tokenizers.Tokenizer:
         raise WeightsError(f"{path}: {len(content)} bytes, at most {LARGEST_TOKENIZER} are read")
     try:
         library = tokenizers.Tokenizer.from_buffer(bytes(content))
-        # Cutting and padding are ours to say, and the empty sentence shows the framing alone.
-        library.no_truncation()
+        # Without the padding that some files set, the empty sentence shows the framing alone.
         library.no_padding()
         library.encode("")
     except (KeyboardInterrupt, SystemExit):

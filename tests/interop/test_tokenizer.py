@@ -55,7 +55,7 @@ def test_padding_and_cutting_of_the_file_do_not_count(directory):
     stored = json.loads(path.read_text())
     stored["truncation"] = {
         "direction": "Left",
-        "max_length": 4,
+        "max_length": 1,
         "strategy": "LongestFirst",
         "stride": 0,
     }
