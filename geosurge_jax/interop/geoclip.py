@@ -1,0 +1,167 @@
+"""GeoCLIP's three published files: location encoder, image head and logit scale (Vivanco Cepeda et al. 2023).
+
+Sizes are found from the tensors. The maps go both ways, so the parts can be written in the same layout.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from geosurge_jax.interop.family import WeightsError
+from geosurge_jax.interop.foreign_file import quoted
+from geosurge_jax.interop.torch_file import open_torch
+from geosurge_jax.interop.weight_map import LINEAR, Entry
+from geosurge_jax.models.location_encoder import (
+    HIDDEN_LAYERS,
+    LocationEncoder,
+    LocationEncoderConfig,
+)
+from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadConfig
+from geosurge_jax.systems.contract import Params
+from geosurge_jax.training.parameters import flatten, unflatten
+
+# Sizes that GeoCLIP was published with: what is expected of a file that lacks the tensors that tell.
+CAPSULES, FREQUENCIES, HIDDEN, WIDTH = 3, 256, 1024, 512
+IMAGE_WIDTH, IMAGE_HIDDEN = 768, 768
+
+
+def location_encoder_entries(config: LocationEncoderConfig) -> tuple[Entry, ...]:
+    """Map of location_encoder_weights.pth."""
+    entries: list[Entry] = []
+    for index in range(len(config.sigmas)):
+        path, name = f"capsules_{index}", f"LocEnc{index}"
+        entries.append(Entry(f"{path}/frequencies", f"{name}.capsule.0.b"))
+        # In their sequence the linear layers take turns with ReLUs, after the features at 0.
+        for layer in range(HIDDEN_LAYERS):
+            entries += _linear(f"{path}/layers_{layer}", f"{name}.capsule.{1 + 2 * layer}")
+        entries += _linear(f"{path}/head", f"{name}.head.0")
+    return tuple(entries)
+
+
+def image_head_entries() -> tuple[Entry, ...]:
+    """Map of image_encoder_mlp_weights.pth."""
+    return (*_linear("up", "0"), *_linear("down", "2"))
+
+
+def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderConfig, Params]:
+    """Reads location_encoder_weights.pth.
+
+    Args:
+        path: the file.
+        projection: that it was trained with, which it does not say: "equal_earth" for GeoCLIP's own,
+            "web_mercator" for G3's.
+
+    Returns:
+        Choices and float32 parameters of a `LocationEncoder`. The sigmas of the choices are the powers of
+        two nearest to what the stored frequencies deviate.
+
+    Raises:
+        WeightsError: not a state dict, or tensors missing, too many or of other shapes: all are named.
+    """
+    tensors = open_torch(path)
+    config = LocationEncoderConfig(
+        projection=projection,
+        sigmas=_sigmas(tensors),
+        frequencies=_rows(tensors, "LocEnc0.capsule.0.b", FREQUENCIES),
+        hidden=_rows(tensors, "LocEnc0.capsule.1.weight", HIDDEN),
+        width=_rows(tensors, "LocEnc0.head.0.weight", WIDTH),
+    )
+    entries = location_encoder_entries(config)
+    return config, _assemble(path, tensors, entries, LocationEncoder(config), width=2)
+
+
+def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
+    """Reads image_encoder_mlp_weights.pth.
+
+    Returns:
+        Choices and float32 parameters of a `ProjectionHead`.
+
+    Raises:
+        WeightsError: not a state dict, or tensors missing, too many or of other shapes: all are named.
+    """
+    tensors = open_torch(path)
+    config = ProjectionHeadConfig(
+        hidden=_rows(tensors, "0.weight", IMAGE_HIDDEN), width=_rows(tensors, "2.weight", WIDTH)
+    )
+    first = tensors.get("0.weight")
+    width = IMAGE_WIDTH if first is None or first.ndim != 2 else first.shape[1]
+    return config, _assemble(path, tensors, image_head_entries(), ProjectionHead(config), width)
+
+
+def read_logit_scale(path: Path) -> float:
+    """Reads logit_scale_weights.pth: the logarithm of what cosines are multiplied by.
+
+    Raises:
+        WeightsError: it holds something else than one finite number.
+    """
+    tensors = open_torch(path)
+    values = [float(tensor) for tensor in tensors.values() if tensor.size == 1]
+    if len(tensors) != 1 or len(values) != 1 or not math.isfinite(values[0]):
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        raise WeightsError(f"{path}: holds {quoted(shapes)} {values}: expected one finite number")
+    return values[0]
+
+
+def _linear(path: str, name: str) -> tuple[Entry, Entry]:
+    return (
+        Entry(f"{path}/kernel", f"{name}.weight", LINEAR),
+        Entry(f"{path}/bias", f"{name}.bias"),
+    )
+
+
+def _rows(tensors: Mapping[str, np.ndarray], name: str, default: int) -> int:
+    """First dimension of a tensor, or `default` where it is missing or has none."""
+    tensor = tensors.get(name)
+    return default if tensor is None or not tensor.size else tensor.shape[0] if tensor.ndim else 1
+
+
+def _sigmas(tensors: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+    """Sigma of each capsule that the file names; that of a capsule without frequencies does not matter."""
+    capsules = {name.split(".")[0] for name in tensors if name.startswith("LocEnc")}
+    sigmas = []
+    for index in range(len(capsules) or CAPSULES):
+        frequencies = tensors.get(f"LocEnc{index}.capsule.0.b", np.ones(1))
+        squares = np.square(frequencies, dtype=np.float64)
+        deviation = math.sqrt(squares.sum() / max(squares.size, 1))
+        known = math.isfinite(deviation) and deviation > 0
+        sigmas.append(2.0 ** round(math.log2(deviation)) if known else 1.0)
+    return tuple(sigmas)
+
+
+def _as_stored(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape that a parameter of this shape has in the file."""
+    return entry.transform.to_theirs(np.broadcast_to(np.float32(0), shape)).shape
+
+
+def _assemble(
+    path: Path,
+    tensors: Mapping[str, np.ndarray],
+    entries: Sequence[Entry],
+    module: nn.Module,
+    width: int,
+) -> Params:
+    """Parameters of a module whose input is `[M, width]`; every tensor has to be there, and no other."""
+    inputs = jax.ShapeDtypeStruct((1, width), jnp.float32)
+    shapes: Any = jax.eval_shape(module.init, jax.random.key(0), inputs)["params"]
+    expected = {
+        entry.name: _as_stored(entry, flatten(shapes)[entry.path].shape) for entry in entries
+    }
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    for name, tensor in tensors.items():
+        if name not in expected:
+            problems.append(f"{quoted(name)} is unknown")
+        elif tensor.shape != expected[name]:
+            problems.append(f"{name} is {tensor.shape}, expected {expected[name]}")
+        elif not np.isfinite(tensor).all():
+            problems.append(f"{name} is not finite")
+    if problems:
+        raise WeightsError(f"{path}: {'; '.join(problems)}")
+    return unflatten(
+        {e.path: np.asarray(e.transform.to_ours(tensors[e.name]), np.float32) for e in entries}
+    )
