@@ -13,7 +13,7 @@ from geosurge_jax.input.manifest import file_sha256
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.hub import model_directory
-from geosurge_jax.interop.loading import Part, check_part, load_part
+from geosurge_jax.interop.loading import Part, check_part, load_part, part_of
 from geosurge_jax.interop.model_directory import StoredModel, open_model
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.systems.contract import System
@@ -60,7 +60,7 @@ class Weights:
             for path in self.towers
         }
         return {
-            path: Part(self.stored.tensors, self.stored.directory, self.family, tower, wanted[path])
+            path: part_of(self.stored, self.family, tower, wanted[path])
             for path, tower in self.towers.items()
         }
 

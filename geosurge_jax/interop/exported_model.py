@@ -53,7 +53,8 @@ class ExportedModel:
         """
         if segmentation is None:
             segmentation = np.full(np.shape(image)[:3], UNKNOWN_CLASS, np.uint8)
-        return self.artefact.call(self.params, image, segmentation)
+        latlng, log_prob = self.artefact.call(self.params, image, segmentation)
+        return latlng, log_prob
 
 
 def load(folder: str | Path) -> ExportedModel:

@@ -4,7 +4,7 @@ Sizes are found from the tensors. The maps go both ways, so the parts can be wri
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from geosurge_jax.interop.families.transformer import linear
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted
+from geosurge_jax.interop.loading import Part, load_part
 from geosurge_jax.interop.torch_file import open_torch
-from geosurge_jax.interop.weight_map import LINEAR, Entry
+from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.location_encoder import (
     HIDDEN_LAYERS,
     LocationEncoder,
@@ -24,7 +26,6 @@ from geosurge_jax.models.location_encoder import (
 )
 from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadConfig
 from geosurge_jax.systems.contract import Params
-from geosurge_jax.training.parameters import flatten, unflatten
 
 # Sizes that GeoCLIP was published with: what is expected of a file that lacks the tensors that tell.
 CAPSULES, FREQUENCIES, HIDDEN, WIDTH = 3, 256, 1024, 512
@@ -39,14 +40,14 @@ def location_encoder_entries(config: LocationEncoderConfig) -> tuple[Entry, ...]
         entries.append(Entry(f"{path}/frequencies", f"{name}.capsule.0.b"))
         # In their sequence the linear layers take turns with ReLUs, after the features at 0.
         for layer in range(HIDDEN_LAYERS):
-            entries += _linear(f"{path}/layers_{layer}", f"{name}.capsule.{1 + 2 * layer}")
-        entries += _linear(f"{path}/head", f"{name}.head.0")
+            entries += linear(f"{path}/layers_{layer}", f"{name}.capsule.{1 + 2 * layer}")
+        entries += linear(f"{path}/head", f"{name}.head.0")
     return tuple(entries)
 
 
 def image_head_entries() -> tuple[Entry, ...]:
     """Map of image_encoder_mlp_weights.pth."""
-    return (*_linear("up", "0"), *_linear("down", "2"))
+    return (*linear("up", "0"), *linear("down", "2"))
 
 
 def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderConfig, Params]:
@@ -62,7 +63,7 @@ def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderC
         two nearest to what the stored frequencies deviate.
 
     Raises:
-        WeightsError: not a state dict, or tensors missing, too many or of other shapes: all are named.
+        WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
     tensors = open_torch(path)
     config = LocationEncoderConfig(
@@ -73,7 +74,9 @@ def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderC
         width=_rows(tensors, "LocEnc0.head.0.weight", WIDTH),
     )
     entries = location_encoder_entries(config)
-    return config, _assemble(path, tensors, entries, LocationEncoder(config), width=2)
+    return config, _load(
+        path, "location encoder", tensors, entries, LocationEncoder(config), width=2
+    )
 
 
 def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
@@ -83,7 +86,7 @@ def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
         Choices and float32 parameters of a `ProjectionHead`.
 
     Raises:
-        WeightsError: not a state dict, or tensors missing, too many or of other shapes: all are named.
+        WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
     tensors = open_torch(path)
     config = ProjectionHeadConfig(
@@ -91,7 +94,9 @@ def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
     )
     first = tensors.get("0.weight")
     width = IMAGE_WIDTH if first is None or first.ndim != 2 else first.shape[1]
-    return config, _assemble(path, tensors, image_head_entries(), ProjectionHead(config), width)
+    return config, _load(
+        path, "image head", tensors, image_head_entries(), ProjectionHead(config), width
+    )
 
 
 def read_logit_scale(path: Path) -> float:
@@ -106,13 +111,6 @@ def read_logit_scale(path: Path) -> float:
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         raise WeightsError(f"{path}: holds {quoted(shapes)} {values}: expected one finite number")
     return values[0]
-
-
-def _linear(path: str, name: str) -> tuple[Entry, Entry]:
-    return (
-        Entry(f"{path}/kernel", f"{name}.weight", LINEAR),
-        Entry(f"{path}/bias", f"{name}.bias"),
-    )
 
 
 def _rows(tensors: Mapping[str, np.ndarray], name: str, default: int) -> int:
@@ -134,34 +132,15 @@ def _sigmas(tensors: Mapping[str, np.ndarray]) -> tuple[float, ...]:
     return tuple(sigmas)
 
 
-def _as_stored(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape that a parameter of this shape has in the file."""
-    return entry.transform.to_theirs(np.broadcast_to(np.float32(0), shape)).shape
-
-
-def _assemble(
+def _load(
     path: Path,
+    name: str,
     tensors: Mapping[str, np.ndarray],
-    entries: Sequence[Entry],
+    entries: tuple[Entry, ...],
     module: nn.Module,
     width: int,
 ) -> Params:
     """Parameters of a module whose input is `[M, width]`; every tensor has to be there, and no other."""
     inputs = jax.ShapeDtypeStruct((1, width), jnp.float32)
     shapes: Any = jax.eval_shape(module.init, jax.random.key(0), inputs)["params"]
-    expected = {
-        entry.name: _as_stored(entry, flatten(shapes)[entry.path].shape) for entry in entries
-    }
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    for name, tensor in tensors.items():
-        if name not in expected:
-            problems.append(f"{quoted(name)} is unknown")
-        elif tensor.shape != expected[name]:
-            problems.append(f"{name} is {tensor.shape}, expected {expected[name]}")
-        elif not np.isfinite(tensor).all():
-            problems.append(f"{name} is not finite")
-    if problems:
-        raise WeightsError(f"{path}: {'; '.join(problems)}")
-    return unflatten(
-        {e.path: np.asarray(e.transform.to_ours(tensors[e.name]), np.float32) for e in entries}
-    )
+    return load_part(Part(name, path, tensors, entries, shapes))

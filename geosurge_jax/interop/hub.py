@@ -50,7 +50,7 @@ def model_directory(source: str, key: str) -> Path:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"{key}={source!r}: cannot be downloaded ({type(error).__name__}: {reason}); a directory with the "
-            f"model's files does as well"
+            f"{key}={source!r}: cannot be downloaded ({type(error).__name__}: {reason}); a directory "
+            f"with the model's files does as well"
         ) from error
     raise WeightsError(f"{key}={source!r}: holds no model.safetensors and no pytorch_model.bin")

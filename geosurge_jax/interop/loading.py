@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from geosurge_jax.interop.family import Family, WeightsError
+from geosurge_jax.interop.foreign_file import quoted
+from geosurge_jax.interop.model_directory import StoredModel
 from geosurge_jax.interop.positions import resize_positions
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.vit_config import ViTConfig
@@ -37,23 +39,22 @@ class Sources:
 
 
 def find_sources(
-    shapes: Mapping[str, Any], entries: Sequence[Entry], config: Any
+    shapes: Mapping[str, Any], entries: Sequence[Entry], frozen_blocks: int
 ) -> dict[str, Sources]:
     """The entries behind each parameter, blocks counted through frozen and trained stacks.
 
     Args:
         shapes: arrays or shapes by path.
         entries: the map.
-        config: of the part; a tower's says how many of its blocks are frozen.
+        frozen_blocks: how many blocks stand in the frozen stack.
     """
     by_path = {entry.path: entry for entry in entries}
-    frozen = config.segments[0] if isinstance(config, ViTConfig) else 0
     found = {}
     for path, leaf in shapes.items():
         match = BLOCK.fullmatch(path)
         numbers: Sequence[int] = (0,)
         if match:
-            first = frozen if match[1] == "trained_" else 0
+            first = frozen_blocks if match[1] == "trained_" else 0
             numbers = (
                 [first + int(match[2][1:])] if match[2] else range(first, first + leaf.shape[0])
             )
@@ -67,25 +68,49 @@ class Part:
     """One part of a model, to be read from the files of others.
 
     Attributes:
-        tensors: views of files, by their names there.
+        name: for messages.
         where: the directory or file, for messages.
-        family: how the part is laid out.
-        config: of the part.
+        tensors: views of files, by their names there.
+        entries: the map.
         shapes: nested dict of `jax.ShapeDtypeStruct`, with shardings where there is a mesh.
+        prefixes: what the tensors' names may begin with.
+        ignored: patterns of tensors that may be there too.
+        frozen_blocks: how many blocks stand in the frozen stack.
     """
 
-    tensors: Mapping[str, np.ndarray]
+    name: str
     where: Path
-    family: Family
-    config: Any
+    tensors: Mapping[str, np.ndarray]
+    entries: tuple[Entry, ...]
     shapes: Params
+    prefixes: tuple[str, ...] = ("",)
+    ignored: tuple[str, ...] = ()
+    frozen_blocks: int = 0
 
     def plan(self) -> tuple[dict[str, tuple[Any, Sources]], str]:
         """Shape and sources of each parameter by path, and the prefix of their names."""
-        flat, entries = flatten(self.shapes), self.family.entries(self.config)
-        sources = find_sources(flat, entries, self.config)
-        prefix = choose_prefix(self.tensors, entries, self.family)
-        return {path: (flat[path], sources[path]) for path in flat}, prefix
+        flat = flatten(self.shapes)
+        sources = find_sources(flat, self.entries, self.frozen_blocks)
+        return {path: (flat[path], sources[path]) for path in flat}, choose_prefix(self)
+
+
+def part_of(stored: StoredModel, family: Family, config: Any, shapes: Params) -> Part:
+    """The part of a stored model that a config of its family describes."""
+    return Part(
+        name=family.name,
+        where=stored.directory,
+        tensors=stored.tensors,
+        entries=family.entries(config),
+        shapes=shapes,
+        prefixes=family.prefixes,
+        ignored=family.ignored,
+        frozen_blocks=frozen_blocks(config),
+    )
+
+
+def frozen_blocks(config: Any) -> int:
+    """How many blocks of a part stand in a frozen stack: only Vision Transformers have one."""
+    return config.segments[0] if isinstance(config, ViTConfig) else 0
 
 
 def check_part(part: Part) -> None:
@@ -133,15 +158,13 @@ def full_name(entry: Entry, prefix: str) -> str:
     return prefix + entry.name if entry.prefixed else entry.name
 
 
-def choose_prefix(
-    tensors: Mapping[str, np.ndarray], entries: Sequence[Entry], family: Family
-) -> str:
+def choose_prefix(part: Part) -> str:
     """The prefix under which most of the part's tensors are there."""
 
     def there(prefix: str) -> int:
-        return sum(full_name(entry, prefix) in tensors for entry in entries)
+        return sum(full_name(entry, prefix) in part.tensors for entry in part.entries)
 
-    return max(family.prefixes, key=there)
+    return max(part.prefixes, key=there)
 
 
 def check_names(part: Part, wanted: Mapping[str, tuple[Any, Sources]], prefix: str) -> None:
@@ -170,7 +193,7 @@ def check_names(part: Part, wanted: Mapping[str, tuple[Any, Sources]], prefix: s
     for name, rows in used.items():
         if rows and rows != tensors[name].shape[0]:
             wrong.append(f"{name} has {tensors[name].shape[0]} rows, expected {rows}")
-    ignored = [re.compile(pattern) for pattern in part.family.ignored]
+    ignored = [re.compile(pattern) for pattern in part.ignored]
     extra = [
         name
         for name, tensor in tensors.items()
@@ -179,12 +202,11 @@ def check_names(part: Part, wanted: Mapping[str, tuple[Any, Sources]], prefix: s
     problems = [
         *listed("missing", sorted(set(missing))),
         *listed("unexpected", sorted(extra)),
-        *listed("other", wrong),
+        *listed("differs", wrong),
     ]
     if problems:
         raise WeightsError(
-            f"{part.where}: not the weights of this {part.family.name} model:\n  "
-            + "\n  ".join(problems)
+            f"{part.where}: not the weights of this {part.name}:\n  " + "\n  ".join(problems)
         )
 
 
@@ -202,7 +224,8 @@ def fits(shape: tuple[int, ...], expected: tuple[int, ...], entry: Entry) -> boo
 def listed(title: str, names: Sequence[str]) -> list[str]:
     """Lines for a message, not more than a terminal holds."""
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return [f"{title}: {name}" for name in names[:LISTED]] + [f"{title}: {m}" for m in more]
+    shown = [name if name.isprintable() else quoted(name) for name in names[:LISTED]]
+    return [f"{title}: {name}" for name in shown] + [f"{title}: {m}" for m in more]
 
 
 def make_array(
@@ -245,7 +268,7 @@ def to_tensors(params: Params, family: Family, config: Any) -> dict[str, np.ndar
     flat = flatten(params)
     tensors: dict[str, np.ndarray] = {}
     shared: dict[str, dict[int, np.ndarray]] = {}
-    for path, sources in find_sources(flat, family.entries(config), config).items():
+    for path, sources in find_sources(flat, family.entries(config), frozen_blocks(config)).items():
         for number, entry in enumerate(sources.entries):
             ours = np.asarray(flat[path])
             theirs = entry.transform.to_theirs(ours[number] if sources.stacked else ours)

@@ -13,7 +13,7 @@ import numpy as np
 from geosurge_jax.interop.families import clip_text, siglip_text
 from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.foreign_file import quoted
-from geosurge_jax.interop.loading import load_part
+from geosurge_jax.interop.loading import load_part, part_of
 from geosurge_jax.interop.model_directory import StoredModel, open_model
 from geosurge_jax.interop.tokenizer import Tokenizer, load_tokenizer
 from geosurge_jax.models.text import TextConfig, TextTower
@@ -69,7 +69,7 @@ def load_text_encoder(directory: Path) -> TextEncoder:
     _check_tokenizer(directory, config, tokenizer)
     tokens = jax.ShapeDtypeStruct((1, config.context), jnp.int32)
     shapes = jax.eval_shape(TextTower(config).init, jax.random.key(0), tokens)["params"]
-    return TextEncoder(config, tokenizer, load_part(stored, family, config, shapes))
+    return TextEncoder(config, tokenizer, load_part(part_of(stored, family, config, shapes)))
 
 
 def _family(stored: StoredModel) -> Family:

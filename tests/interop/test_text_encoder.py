@@ -4,8 +4,6 @@ import shutil
 import numpy as np
 import pytest
 
-pytest.importorskip("geosurge_jax.interop.loading", reason="the loader of parts is not there")
-
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.text_encoder import load_text_encoder
 from tests.parity.oracle import FOLDER, thaw

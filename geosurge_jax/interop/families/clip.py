@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
@@ -31,7 +32,6 @@ NAMES = Names(
 DEFAULTS = {
     "hidden_size": 768,
     "intermediate_size": 3072,
-    "projection_dim": 512,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
     "num_channels": 3,
@@ -41,15 +41,17 @@ DEFAULTS = {
     "layer_norm_eps": 1e-5,
 }
 
+PROJECTION = {"projection_dim": 512}
+
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the image tower in a CLIP directory, with the projection where the file has it."""
     whole = config["model_type"] == "clip"
-    vision = DEFAULTS | dict(config.get("vision_config") or {} if whole else config)
+    vision = with_defaults(config.get("vision_config") if whole else config, DEFAULTS)
     side = vision["image_size"]
     published = {"size": {"shortest_edge": side}, "crop_size": side}
     preprocessing = read_preprocessing(preprocessor or published, "CLIPImageProcessor")
-    projection = config.get("projection_dim", DEFAULTS["projection_dim"]) if whole else 0
+    projection = with_defaults(config, PROJECTION)["projection_dim"] if whole else 0
     return read_tower("clip", vision, preprocessing, projection=projection)
 
 
@@ -67,7 +69,7 @@ def write(config: ViTConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "model_type": "clip_vision_model",
         **dimensions(config),
         "intermediate_size": config.shape.mlp,
-        "projection_dim": config.projection or DEFAULTS["projection_dim"],
+        **({"projection_dim": config.projection} if config.projection else PROJECTION),
     }
     return values, write_preprocessing(config.preprocessing)
 

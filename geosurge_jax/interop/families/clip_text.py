@@ -3,27 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families.clip_layers import (
-    activation_to_store,
-    stored_activation,
-    stored_value,
-    text_entries,
-)
+from geosurge_jax.interop.families.clip import PROJECTION
+from geosurge_jax.interop.families.entries import with_defaults
+from geosurge_jax.interop.families.text import text_entries
+from geosurge_jax.interop.families.transformer import activation, activation_to_write
 from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import LINEAR, Entry
 from geosurge_jax.models.text import TextConfig
 
 # What transformers takes where a config.json is silent (CLIPTextConfig and CLIPConfig of 4.57).
-VOCABULARY = 49408
-CONTEXT = 77
-WIDTH = 512
-DEPTH = 12
-MLP = 2048
-HEADS = 8
-ACTIVATION = "quick_gelu"
-NORM_EPSILON = 1e-5
-PROJECTION = 512
-END_TOKEN = 49407
+DEFAULTS = {
+    "vocab_size": 49408,
+    "max_position_embeddings": 77,
+    "hidden_size": 512,
+    "num_hidden_layers": 12,
+    "intermediate_size": 2048,
+    "num_attention_heads": 8,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "eos_token_id": 49407,
+}
 
 # The files of OpenAI's models name 2 as their end token, which it is not; transformers reads it as a sign
 # that the sentence's vector is taken at the largest id.
@@ -40,19 +39,20 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> T
     text = config
     if config.get("model_type") == "clip":
         older = config.get("text_config_dict")
-        text = (config.get("text_config") or {}) if older is None else older
-    end_token = stored_value(text, "eos_token_id", END_TOKEN)
+        text = config.get("text_config") if older is None else older
+    values = with_defaults(text, DEFAULTS)
+    end_token = values["eos_token_id"]
     return TextConfig(
         kind="clip",
-        vocabulary=stored_value(text, "vocab_size", VOCABULARY),
-        context=stored_value(text, "max_position_embeddings", CONTEXT),
-        width=stored_value(text, "hidden_size", WIDTH),
-        depth=stored_value(text, "num_hidden_layers", DEPTH),
-        mlp=stored_value(text, "intermediate_size", MLP),
-        heads=stored_value(text, "num_attention_heads", HEADS),
-        activation=stored_activation(text, ACTIVATION),
-        norm_epsilon=float(stored_value(text, "layer_norm_eps", NORM_EPSILON)),
-        projection=stored_value(config, "projection_dim", PROJECTION),
+        vocabulary=values["vocab_size"],
+        context=values["max_position_embeddings"],
+        width=values["hidden_size"],
+        depth=values["num_hidden_layers"],
+        mlp=values["intermediate_size"],
+        heads=values["num_attention_heads"],
+        activation=activation(values),
+        norm_epsilon=float(values["layer_norm_eps"]),
+        projection=with_defaults(config, PROJECTION)["projection_dim"],
         end_token=None if end_token == LEGACY_END_TOKEN else end_token,
     )
 
@@ -60,7 +60,7 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> T
 def entries(config: TextConfig) -> tuple[Entry, ...]:
     """Map of the tower; the projection stands beside `text_model`, not in it."""
     projection = Entry("projection/kernel", "text_projection.weight", LINEAR)
-    return (*text_entries(config.depth, config.heads), projection)
+    return (*text_entries(config), projection)
 
 
 def write(config: TextConfig) -> tuple[dict[str, Any], None]:
@@ -74,7 +74,7 @@ def write(config: TextConfig) -> tuple[dict[str, Any], None]:
         "num_hidden_layers": config.depth,
         "intermediate_size": config.mlp,
         "num_attention_heads": config.heads,
-        "hidden_act": activation_to_store(config.activation),
+        "hidden_act": activation_to_write(config.activation),
         "layer_norm_eps": config.norm_epsilon,
         "projection_dim": config.projection,
         "eos_token_id": LEGACY_END_TOKEN if config.end_token is None else config.end_token,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import (
     IMAGENET,
     read_preprocessing,
@@ -39,7 +40,7 @@ NAMES = Names(
 # What files leave out where it is this.
 DEFAULTS = {
     "hidden_size": 768,
-    "mlp_ratio": 4,
+    "mlp_ratio": 4.0,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
     "num_channels": 3,
@@ -54,7 +55,7 @@ REGISTERS = "dinov2_with_registers"
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the tower in a DINOv2 directory."""
-    values = DEFAULTS | dict(config)
+    values = with_defaults(config, DEFAULTS)
     expect(values, qkv_bias=True)
     # Its files were trained at 518 pixels and are used at 224, 256 before the crop.
     mean, deviation = IMAGENET

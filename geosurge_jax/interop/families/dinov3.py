@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
@@ -49,7 +50,7 @@ DEFAULTS = {
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the tower in a DINOv3 directory."""
-    values = DEFAULTS | dict(config)
+    values = with_defaults(config, DEFAULTS)
     expect(
         values, query_bias=True, key_bias=False, value_bias=True, proj_bias=True, mlp_bias=True,
         rope_theta=PERIOD_BASE,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geosurge_jax.interop.family import WeightsError
+from geosurge_jax.interop.foreign_file import quoted
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -58,3 +59,28 @@ def square(file: str, entries: Mapping[str, Any], name: str, default: int) -> in
     if any(isinstance(x, bool) or not isinstance(x, int) or x < 1 or x != sides[0] for x in sides):
         raise WeightsError(f"{file}: {name}={value!r} is not supported: expected a square")
     return sides[0]
+
+
+def with_defaults(entries: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads config.json: what it says, and what its library takes where it says nothing.
+
+    Args:
+        entries: config.json, or the part of it that describes a tower; None for an empty one.
+        defaults: by entry; a value is to be of the same type, an int may stand for a float.
+
+    Raises:
+        WeightsError: an entry of another type.
+    """
+    entries = {} if entries is None else entries
+    if not isinstance(entries, Mapping):
+        raise WeightsError(f"{CONFIG}: {quoted(entries)}: expected the description of a tower")
+    values = {
+        **entries,
+        **{name: value for name, value in defaults.items() if entries.get(name) is None},
+    }
+    for name, default in defaults.items():
+        fine = (int, float) if isinstance(default, float) else (type(default),)
+        if type(values[name]) not in fine:
+            expected = type(default).__name__
+            raise WeightsError(f"{CONFIG}: {name}={quoted(values[name])}: expected {expected}")
+    return values

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
     Names,
@@ -46,7 +47,7 @@ DEFAULTS = {
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> ViTConfig:
     """Our config of the image tower in a SigLIP directory."""
     whole = config["model_type"] == "siglip"
-    vision = DEFAULTS | dict(config.get("vision_config") or {} if whole else config)
+    vision = with_defaults(config.get("vision_config") if whole else config, DEFAULTS)
     published = {"size": vision["image_size"]}
     preprocessing = read_preprocessing(preprocessor or published, "SiglipImageProcessor")
     return read_tower("siglip", vision, preprocessing)

@@ -6,27 +6,25 @@ The two differ in vocabulary and tokenizer, not in the tower.
 from collections.abc import Mapping
 from typing import Any
 
-from geosurge_jax.interop.families.clip_layers import (
-    activation_to_store,
-    linear_entries,
-    stored_activation,
-    stored_value,
-    text_entries,
-)
+from geosurge_jax.interop.families.entries import with_defaults
+from geosurge_jax.interop.families.text import text_entries
+from geosurge_jax.interop.families.transformer import activation, activation_to_write, linear
 from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.text import TextConfig
 
 # What transformers takes where a config.json is silent (SiglipTextConfig of 4.57), and the projection is
 # as wide as the tower.
-VOCABULARY = 32000
-CONTEXT = 64
-WIDTH = 768
-DEPTH = 12
-MLP = 3072
-HEADS = 12
-ACTIVATION = "gelu_pytorch_tanh"
-NORM_EPSILON = 1e-6
+DEFAULTS = {
+    "vocab_size": 32000,
+    "max_position_embeddings": 64,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "intermediate_size": 3072,
+    "num_attention_heads": 12,
+    "hidden_act": "gelu_pytorch_tanh",
+    "layer_norm_eps": 1e-6,
+}
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> TextConfig:
@@ -34,27 +32,28 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> T
     del preprocessor
     text = config
     if config.get("model_type") in ("siglip", "siglip2"):
-        text = config.get("text_config") or {}
-    width = stored_value(text, "hidden_size", WIDTH)
+        text = config.get("text_config")
+    values = with_defaults(text, DEFAULTS)
+    width = values["hidden_size"]
     return TextConfig(
         kind="siglip",
-        vocabulary=stored_value(text, "vocab_size", VOCABULARY),
-        context=stored_value(text, "max_position_embeddings", CONTEXT),
+        vocabulary=values["vocab_size"],
+        context=values["max_position_embeddings"],
         width=width,
-        depth=stored_value(text, "num_hidden_layers", DEPTH),
-        mlp=stored_value(text, "intermediate_size", MLP),
-        heads=stored_value(text, "num_attention_heads", HEADS),
-        activation=stored_activation(text, ACTIVATION),
-        norm_epsilon=float(stored_value(text, "layer_norm_eps", NORM_EPSILON)),
-        projection=stored_value(text, "projection_size", width),
+        depth=values["num_hidden_layers"],
+        mlp=values["intermediate_size"],
+        heads=values["num_attention_heads"],
+        activation=activation(values),
+        norm_epsilon=float(values["layer_norm_eps"]),
+        projection=with_defaults(text, {"projection_size": width})["projection_size"],
         end_token=None,
     )
 
 
 def entries(config: TextConfig) -> tuple[Entry, ...]:
     """Map of the tower."""
-    projection = linear_entries("projection", "text_model.head")
-    return (*text_entries(config.depth, config.heads), *projection)
+    projection = linear("projection", "text_model.head")
+    return (*text_entries(config), *projection)
 
 
 def write(config: TextConfig) -> tuple[dict[str, Any], None]:
@@ -68,7 +67,7 @@ def write(config: TextConfig) -> tuple[dict[str, Any], None]:
         "num_hidden_layers": config.depth,
         "intermediate_size": config.mlp,
         "num_attention_heads": config.heads,
-        "hidden_act": activation_to_store(config.activation),
+        "hidden_act": activation_to_write(config.activation),
         "layer_norm_eps": config.norm_epsilon,
         "projection_size": config.projection,
     }, None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from geosurge_jax.interop.families.entries import CONFIG
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.weight_map import (
     LINEAR,
@@ -80,25 +81,22 @@ def attention(path: str, names: tuple[str, str, str, str], heads: int) -> tuple[
     return tuple(entries)
 
 
-def block_entries(path: str, name: str, names: Names, config: ViTConfig) -> list[Entry]:
+def block_entries(path: str, name: str, names: Names, heads: int) -> list[Entry]:
     """The map of one block."""
 
     def within(part: str) -> str:
         return f"{name}.{part}"
 
     query, key, value, out = (within(part) for part in names.attention[1:])
-    entries = [
+    scales = zip(("attention_scale", "mlp_scale"), names.scales, strict=False)
+    return [
         *affine(f"{path}/attention_norm", within(names.attention[0])),
-        *attention(f"{path}/attention", (query, key, value, out), config.shape.heads),
+        *attention(f"{path}/attention", (query, key, value, out), heads),
         *affine(f"{path}/mlp_norm", within(names.mlp[0])),
         *linear(f"{path}/mlp/up", within(names.mlp[1])),
         *linear(f"{path}/mlp/down", within(names.mlp[2])),
+        *(Entry(f"{path}/{ours}", within(theirs)) for ours, theirs in scales),
     ]
-    if not config.design.key_bias:
-        entries = [entry for entry in entries if entry.path != f"{path}/attention/key/bias"]
-    for ours, theirs in zip(("attention_scale", "mlp_scale"), names.scales, strict=False):
-        entries.append(Entry(f"{path}/{ours}", within(theirs)))
-    return entries
 
 
 def tower_entries(config: ViTConfig, names: Names) -> tuple[Entry, ...]:
@@ -121,8 +119,29 @@ def tower_entries(config: ViTConfig, names: Names) -> tuple[Entry, ...]:
     if design.pre_norm:
         entries += affine("pre_norm", names.pre_norm)
     for index in range(config.shape.depth):
-        entries += block_entries(f"blocks/{index:02d}", names.block.format(index), names, config)
+        name = names.block.format(index)
+        entries += block_entries(f"blocks/{index:02d}", name, names, config.shape.heads)
+    if not design.key_bias:
+        entries = [entry for entry in entries if not entry.path.endswith("/key/bias")]
     return tuple(entries)
+
+
+def activation(values: Mapping[str, Any]) -> str:
+    """Our name of a config.json's `hidden_act`.
+
+    Raises:
+        WeightsError: one that is not known here.
+    """
+    if values["hidden_act"] not in ACTIVATIONS:
+        raise WeightsError(
+            f"{CONFIG}: hidden_act={values['hidden_act']!r}: expected one of {[*ACTIVATIONS]}"
+        )
+    return ACTIVATIONS[values["hidden_act"]]
+
+
+def activation_to_write(ours: str) -> str:
+    """The inverse of `activation`."""
+    return next(theirs for theirs, name in ACTIVATIONS.items() if name == ours)
 
 
 def read_tower(
@@ -139,7 +158,7 @@ def read_tower(
 
     Args:
         kind: a name in `VIT_DESIGNS`.
-        values: entries of config.json, with the layout's defaults where the file has none.
+        values: entries of config.json, from `with_defaults`.
         preprocessing: of the model's directory.
         projection: see `ViTConfig`.
         registers: see `ViTConfig`.
@@ -149,15 +168,8 @@ def read_tower(
     Raises:
         WeightsError: a size without a name in `VIT_SIZES`, or an entry that is not supported.
     """
-    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size"):
-        if not isinstance(values[name], int) or values[name] < 1:
-            raise WeightsError(f"config.json: {name} {values[name]!r}, expected a whole number")
-    if values.get("num_channels", 3) != 3:
-        raise WeightsError(f"config.json: num_channels {values['num_channels']}, expected 3")
-    if values["hidden_act"] not in ACTIVATIONS:
-        raise WeightsError(
-            f"config.json: hidden_act {values['hidden_act']!r}, expected one of {[*ACTIVATIONS]}"
-        )
+    if values["num_channels"] != 3:
+        raise WeightsError(f"{CONFIG}: num_channels={values['num_channels']}: expected 3")
     shape = ViTSize(
         width=values["hidden_size"],
         depth=values["num_hidden_layers"],
@@ -166,15 +178,13 @@ def read_tower(
     )
     sizes = [name for name, size in VIT_SIZES.items() if size == shape]
     if not sizes:
-        raise WeightsError(
-            f"config.json: {shape}, expected the dimensions of one of {[*VIT_SIZES]}"
-        )
+        raise WeightsError(f"{CONFIG}: {shape}: expected the dimensions of one of {[*VIT_SIZES]}")
     return ViTConfig(
         kind=kind,
         size=sizes[0],
         patch=values["patch_size"],
         registers=registers,
-        activation=ACTIVATIONS[values["hidden_act"]],
+        activation=activation(values),
         gated_mlp=gated,
         norm_epsilon=values["layer_norm_eps"],
         projection=projection,
@@ -188,12 +198,11 @@ def read_tower(
 
 def dimensions(config: ViTConfig) -> dict[str, Any]:
     """The entries of config.json that all layouts share."""
-    theirs = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
     return {
         "hidden_size": config.width,
         "num_hidden_layers": config.shape.depth,
         "num_attention_heads": config.shape.heads,
-        "hidden_act": theirs[config.activation],
+        "hidden_act": activation_to_write(config.activation),
         "layer_norm_eps": config.norm_epsilon,
         "image_size": config.preprocessing.image_size,
         "patch_size": config.patch,
@@ -209,7 +218,7 @@ def expect(values: Mapping[str, Any], **expected: Any) -> None:
     """
     for name, value in expected.items():
         if values.get(name, value) != value:
-            raise WeightsError(f"config.json: {name} {values[name]!r}, expected {value!r}")
+            raise WeightsError(f"{CONFIG}: {name}={values[name]!r}: expected {value!r}")
 
 
 def fused_rows(entries: tuple[Entry, ...], name: str, widths: int) -> tuple[Entry, ...]:
