@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import chex
@@ -13,6 +16,9 @@ from geosurge_jax.experiment import assembly, export
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.workdir import Workdir, write_json
 from geosurge_jax.geo import build_hierarchy, load_hierarchy, save_hierarchy
+from geosurge_jax.interop.families import TOWER_FAMILIES
+from geosurge_jax.interop.loading import load_part, part_of
+from geosurge_jax.interop.model_directory import open_model
 from geosurge_jax.interop.parameters import load_safetensors
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.parameters import flatten
@@ -86,9 +92,85 @@ def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
             assert leaf.dtype == jnp.bfloat16 and leaf.tobytes() == expected[name].tobytes()
     assert metadata["dtype"] == "bfloat16"
     assert sorted(path.name for path in workdir.export.iterdir()) == [
-        "config.json", "geocells.npz", "orbax", "parameters.safetensors",
+        "config.json", "exported_model.py", "geocells.npz", "orbax", "parameters.safetensors",
+        "posterior.stablehlo", "towers",
     ]  # fmt: skip
     assert not [path for path in workdir.root.iterdir() if path.name.startswith(".export")]
+
+
+ONLY_JAX = """
+import importlib.abc, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {FORBIDDEN}:
+            raise ImportError(f"{name} is not JAX")
+
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from exported_model import load
+
+model = load(sys.argv[1])
+given = np.load("given.npz")
+latlng, log_prob = model(given["image"], given["segmentation"])
+_, without = model(given["image"][:1])
+np.savez("found.npz", latlng=latlng, log_prob=log_prob, without=without)
+print(model.description["preprocessing"]["image_size"], model.artefact.platforms)
+"""
+FORBIDDEN = (
+    "flax",
+    "orbax",
+    "optax",
+    "geosurge_jax",
+    "safetensors",
+    "etils",
+    "tensorstore",
+    "grain",
+)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_artefact_gives_the_same_bits_in_a_process_that_has_only_jax(trained, tmp_path, dtype):
+    workdir, model, params = trained
+    export.run(config(), workdir.root, dtype)
+    rng, side = np.random.default_rng(1), model.system.preprocessing.image_size
+    batch = {
+        "image": rng.integers(0, 256, (3, side, side, 3)).astype(np.uint8),
+        "segmentation": rng.integers(0, 150, (3, side, side)).astype(np.uint8),
+    }
+    np.savez(tmp_path / "given.npz", **batch)
+    script = ONLY_JAX.replace("{FORBIDDEN}", repr(FORBIDDEN))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(workdir.export)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(workdir.export)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{side} ('cpu', 'cuda', 'tpu')\n"
+    found = np.load(tmp_path / "found.npz")
+    cast = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), params)
+    answer = jax.jit(model.system.posterior)
+    np.testing.assert_array_equal(found["log_prob"], answer(cast, batch).log_prob)
+    np.testing.assert_array_equal(found["latlng"], answer(cast, batch).latlng)
+    unknown = {"image": batch["image"][:1], "segmentation": np.full((1, side, side), 255, np.uint8)}
+    np.testing.assert_array_equal(found["without"], answer(cast, unknown).log_prob)
+
+
+def test_a_tower_goes_out_and_comes_back_in_the_same_bits(trained):
+    workdir, model, params = trained
+    export.run(config(), workdir.root, "float32")
+    stored = open_model(workdir.export / "towers/visual")
+    family = TOWER_FAMILIES["clip"]
+    tower = model.system.towers["visual"]
+    theirs = family.read(stored.config, stored.preprocessor)
+    assert theirs.preprocessing == tower.preprocessing and theirs.size == tower.size
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), params["visual"])
+    chex.assert_trees_all_equal(
+        jax.device_get(load_part(part_of(stored, family, tower, shapes))), params["visual"]
+    )
+    assert "vision_model.encoder.layers.1.self_attn.q_proj.weight" in stored.tensors
 
 
 def test_a_failed_export_leaves_the_earlier_one(trained, monkeypatch):
