@@ -162,6 +162,7 @@ PICKLES = {
     "attribute-of-a-known-module": (b"\x80\x02ctorch\nload\n.", "names 'torch.load'"),
     "dotted-name": (b"\x80\x02ccollections\nOrderedDict.__init__\n.", "names 'collections.Ordered"),
     "escapes-in-a-name": (b"\x80\x02cos\nsys\x1b[2Jtem\n.", r"names 'os.sys\\x1b"),
+    "backslash-in-a-name": (b"\x80\x02cos\nsys\\tem\n.", r"names 'os.sys\\\\tem'"),
     "call-of-a-type": (
         b"\x80\x02ctorch\nFloatStorage\n)R.",
         "REDUCE at byte 23: calls Float32DType .* not executed",
@@ -189,7 +190,7 @@ PICKLES = {
     "huge-text-8": (b"\x8d" + b"\xff" * 8 + b"abc.", "instruction BINUNICODE8 at byte 0"),
     "negative-text": (b"T\xff\xff\xff\xffabc.", "BINSTRING at byte 0: string4 byte count < 0"),
     "no-text": (b"X\2\0\0\0\xff\xff.", "BINUNICODE at byte 0: 'utf-8' codec"),
-    "truncated": (state()[:-20], "GLOBAL at byte 112: no newline found"),
+    "truncated": (state()[:-20], "GLOBAL at byte 112: a name without end"),
     "without-end": (state()[:-1], "at byte 142: ends without STOP"),
     "empty-stack": (b"\x80\x02.", "STOP at byte 2: takes from an empty stack"),
     "no-mark": (b"\x80\x02t.", "TUPLE at byte 2: takes up to a mark"),
