@@ -288,7 +288,7 @@ OTHERS = {
         legacy(state() + pickle.dumps(TOUCH, 2)), r"storage keys: .* names '\w+.system'",
     ),
     "legacy-magic": (legacy(magic=7), "a pickle, but none of torch.save"),
-    "legacy-protocol": (legacy(protocol=1002), "protocol int is not 1001"),
+    "legacy-protocol": (legacy(protocol=1002), "not of protocol 1001"),
     "legacy-big-endian": (legacy(little=False), "little-endian"),
     "legacy-keys": (legacy(keys=("1",)), "keys are not those"),
     "legacy-keys-twice": (legacy(keys=("0", "0")), "keys are not those"),

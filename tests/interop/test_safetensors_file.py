@@ -1,4 +1,4 @@
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -11,7 +11,7 @@ from geosurge_jax.interop.safetensors_file import (
 
 RNG = np.random.default_rng(0)
 TYPES = [
-    np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int64, np.int32, np.int16, np.int8,
+    np.float64, np.float32, np.float16, jnp.bfloat16, np.int64, np.int32, np.int16, np.int8,
     np.uint64, np.uint32, np.uint16, np.uint8, np.bool_,
 ]  # fmt: skip
 ARRAYS = {np.dtype(kind).name: RNG.integers(0, 2, (3, 5)).astype(kind) for kind in TYPES}

@@ -1,7 +1,7 @@
 import pathlib
 import pickle
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,7 +31,7 @@ def test_every_tensor_is_as_torch_saved_it(name, expected):
     for tensor, (dtype, values) in expected.items():
         assert arrays[tensor].dtype == dtype and arrays[tensor].shape == values.shape, tensor
         np.testing.assert_array_equal(arrays[tensor].astype(np.float64), values, tensor)
-    assert arrays["bfloat16"].dtype == ml_dtypes.bfloat16
+    assert arrays["bfloat16"].dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("name", STATE_DICTS)
