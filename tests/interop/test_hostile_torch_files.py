@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.torch_file import open_torch
 
 VALUES = np.arange(4, dtype="<f4")
@@ -128,11 +129,13 @@ def with_link():
         return file.getvalue()
 
 
-def zip64(size):
+def zip64(size, data=b""):
     """An archive whose only entry takes its size from a 64-bit field."""
     extra = struct.pack("<2HQQ", 1, 16, size, size)
     name, unset = b"w/data.pkl", 0xFFFFFFFF
-    local = LOCAL + struct.pack("<5H3L2H", 45, 0, 0, 0, 0, 0, unset, unset, len(name), 0) + name
+    local = (
+        LOCAL + struct.pack("<5H3L2H", 45, 0, 0, 0, 0, 0, unset, unset, len(name), 0) + name + data
+    )
     central = (
         struct.pack("<6H3L5H2L", 45, 45, 0, 0, 0, 0, 0, unset, unset, len(name), 20, 0, 0, 0, 0, 0)
         + name
@@ -354,3 +357,13 @@ def test_a_memo_of_a_high_index_costs_nothing(tmp_path):
     path = tmp_path / "pytorch_model.bin"
     path.write_bytes(archive(b"\x80\x02}r\xff\xff\xff\xff."))
     assert open_torch(path) == {}
+
+
+def test_sizes_of_64_bits_are_read(tmp_path):
+    path, data = tmp_path / "pytorch_model.bin", state(tensor((0,), stored=storage("none", 0)))
+    path.write_bytes(zip64(len(data), data))
+    with zipfile.ZipFile(path) as oracle:
+        assert oracle.infolist()[0].file_size == len(data)
+    # The pickle is found; the storage that it names is not there.
+    with pytest.raises(WeightsError, match="storage 'w/data/none': no such entry, 0 bytes"):
+        open_torch(path)
