@@ -229,7 +229,7 @@ TENSORS = {
 ZIPS = {
     "step-back": (archive(entries={"w/../../ran": b""}), r"entry name 'w/\.\./\.\./ran'"),
     "absolute": (archive(entries={"/tmp/ran": b""}), "entry name '/tmp/ran'"),
-    "backslash": (archive(entries={r"w/..\ran": b""}), "entry name"),
+    "backslash": (archive(entries={r"w/..\ran": b""}), r"entry name 'w/\.\.\\\\ran'"),
     "no-folder": (archive(entries={"ran": b""}), "entry name 'ran', FOLDER/NAME was expected"),
     "two-folders": (archive(entries={"v/data.pkl": b""}), "several top folders"),
     "name-no-text": (archive(entries={"w/é": b""}).replace("é".encode(), b"\xff\xff"), "utf-8"),
@@ -324,7 +324,7 @@ def test_a_hostile_file_is_refused(content, reason, tmp_path, monkeypatch, refus
     path.write_bytes(content)
     refused(open_torch, path, reason)
     assert os.listdir(tmp_path) == [path.name]
-    assert not (tmp_path.parent / "ran").exists() and not os.path.exists("/tmp/ran")
+    assert not (tmp_path.parent / "ran").exists()
 
 
 def test_the_hostile_pickle_would_run(tmp_path, monkeypatch):
