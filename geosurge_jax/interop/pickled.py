@@ -94,7 +94,7 @@ def read_pickle(
                 "build containers of tensors are read"
             )
         try:
-            argument = opcode.arg.reader(stream) if opcode.arg else None
+            argument = _argument(opcode, stream)
             _STEPS[opcode.name](machine, argument)
             if opcode.name == "STOP":
                 return machine.pop(), stream.tell()
@@ -103,6 +103,16 @@ def read_pickle(
                 f"{source}: pickle instruction {opcode.name} at byte {position}: {error}"
             ) from error
     raise WeightsError(f"{source}: pickle of more than {OPCODES_LIMIT} instructions")
+
+
+def _argument(opcode: pickletools.OpcodeInfo, stream: io.BytesIO) -> object:
+    if opcode.name == "GLOBAL":
+        # The reader of pickletools takes backslashes for escapes, and warns of those that are none.
+        module, name = stream.readline(), stream.readline()
+        if not name.endswith(b"\n"):
+            raise ValueError("a name without end")
+        return module[:-1].decode(), name[:-1].decode()
+    return opcode.arg.reader(stream) if opcode.arg else None
 
 
 class _Machine:
@@ -235,7 +245,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
     "BINGET": lambda machine, index: machine.recall(index),
     "LONG_BINGET": lambda machine, index: machine.recall(index),
-    "GLOBAL": lambda machine, names: machine.find(*names.split(" ", 1)),
+    "GLOBAL": lambda machine, names: machine.find(*names),
     "STACK_GLOBAL": lambda machine, _: machine.find_on_stack(),
     "REDUCE": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),

@@ -100,21 +100,7 @@ def _open_zip(content: memoryview, source: str) -> tuple[object, dict[str, memor
 
 
 def _open_legacy(content: memoryview, source: str) -> tuple[object, dict[str, memoryview]]:
-    position = 0
-    heads = []
-    for part in ("magic number", "protocol", "system"):
-        value, length = read_pickle(content[position:], f"{source}: {part}", {}, _no_storage)
-        heads.append(value)
-        position += length
-        if heads[0] != _LEGACY_MAGIC:
-            raise WeightsError(f"{source}: a pickle, but none of torch.save")
-    _, protocol, system = heads
-    if protocol != _LEGACY_PROTOCOL:
-        raise WeightsError(
-            f"{source}: protocol {type(protocol).__name__} is not {_LEGACY_PROTOCOL}"
-        )
-    if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise WeightsError(f"{source}: its system does not say that it is little-endian")
+    position = _after_heads(content, source)
     state, storages, length = read_tensors(content[position:], f"{source}: state")
     position += length
     keys, length = read_pickle(content[position:], f"{source}: storage keys", {}, _no_storage)
@@ -138,6 +124,21 @@ def _open_legacy(content: memoryview, source: str) -> tuple[object, dict[str, me
     if position != len(content):
         raise WeightsError(f"{source}: {len(content) - position} bytes behind the last storage")
     return state, found
+
+
+def _after_heads(content: memoryview, source: str) -> int:
+    """Checks the three pickles before the state, and says where that begins."""
+    magic, position = read_pickle(content, f"{source}: magic number", {}, _no_storage)
+    if magic != _LEGACY_MAGIC:
+        raise WeightsError(f"{source}: a pickle, but none of torch.save")
+    protocol, length = read_pickle(content[position:], f"{source}: protocol", {}, _no_storage)
+    position += length
+    if protocol != _LEGACY_PROTOCOL:
+        raise WeightsError(f"{source}: not of protocol {_LEGACY_PROTOCOL}")
+    system, length = read_pickle(content[position:], f"{source}: system", {}, _no_storage)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise WeightsError(f"{source}: its system does not say that it is little-endian")
+    return position + length
 
 
 def _no_storage(identity: object) -> object:

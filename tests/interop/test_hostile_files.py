@@ -136,7 +136,7 @@ DIRECTORIES = {
     "config-no-text": (replaced("config.json", json_of(b"\xff")), "config.json: JSON that cannot be read"),
     "config-list": (replaced("config.json", json_of(b"[]")), "JSON list, an object was expected"),
     "config-deep": (replaced("config.json", json_of(b"[" * 10**6)), "nested too deeply"),
-    "config-digits": (replaced("config.json", json_of(b'{"a":' + b"9" * 9999 + b"}")), "JSON that cannot be read"),
+    "config-digits": (replaced("config.json", json_of(b'{"a":' + b"9" * 9999 + b"}")), "cannot be read"),
     "config-twins": (replaced("config.json", json_of(b'{"a":1,"a":2}')), "'a' stands twice"),
     "preprocessor-no-json": (
         lambda directory: (directory / "preprocessor_config.json").write_text("<html>"),
