@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec
 
 from geosurge_jax.models.batch_norm import STATISTICS_RULE, FrozenBatchNorm
 from geosurge_jax.models.preprocessing import Preprocessing
+from geosurge_jax.models.resnet_sizes import RESNET_SIZES, Convolution, ResNetSize
 from geosurge_jax.models.sharding import (
     STORAGE_AXIS,
     PartitionRules,
@@ -24,74 +25,8 @@ from geosurge_jax.models.stages import check_choice, check_stages, split_flops, 
 from geosurge_jax.models.tower import Features
 
 NORM_EPSILON = 1e-5
-BOTTLENECK = 4
 # Photos below it would leave less than one pixel of the last map.
 LEAST_IMAGE_SIZE = 32
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """Side of a square kernel, stride, channels in and out."""
-
-    kernel: int
-    stride: int
-    before: int
-    after: int
-
-
-@dataclass(frozen=True)
-class ResNetSize:
-    """Channels of the stem; channels that each stage puts out; its blocks; and their kind."""
-
-    stem: int
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    bottleneck: bool
-
-    def path(self, stage: int, block: int) -> tuple[Convolution, ...]:
-        """The convolutions of a block in series."""
-        width, before, stride = self._ends(stage, block)
-        if not self.bottleneck:
-            return Convolution(3, stride, before, width), Convolution(3, 1, width, width)
-        inner = width // BOTTLENECK
-        return (
-            Convolution(1, 1, before, inner),
-            Convolution(3, stride, inner, inner),
-            Convolution(1, 1, inner, width),
-        )
-
-    def shortcut(self, stage: int, block: int) -> Convolution | None:
-        """The convolution around a block that changes the shape of its map; None where none does."""
-        width, before, stride = self._ends(stage, block)
-        changes = before != width or stride != 1
-        return Convolution(1, stride, before, width) if changes else None
-
-    def _ends(self, stage: int, block: int) -> tuple[int, int, int]:
-        """Channels out and in, and the stride, of a block."""
-        width = self.widths[stage]
-        if block:
-            return width, width, 1
-        return width, self.widths[stage - 1] if stage else self.stem, 2 if stage else 1
-
-
-def _basic(*depths: int) -> ResNetSize:
-    return ResNetSize(64, (64, 128, 256, 512), depths, bottleneck=False)
-
-
-def _bottleneck(*depths: int) -> ResNetSize:
-    return ResNetSize(64, (256, 512, 1024, 2048), depths, bottleneck=True)
-
-
-# He et al. 2015, table 1. mu and mu-bottleneck are ours, for tests.
-RESNET_SIZES = {
-    "mu": ResNetSize(8, (8, 16), (2, 1), bottleneck=False),
-    "mu-bottleneck": ResNetSize(8, (16, 32), (1, 2), bottleneck=True),
-    "18": _basic(2, 2, 2, 2),
-    "34": _basic(3, 4, 6, 3),
-    "50": _bottleneck(3, 4, 6, 3),
-    "101": _bottleneck(3, 4, 23, 3),
-    "152": _bottleneck(3, 8, 36, 3),
-}
 
 
 @dataclass(frozen=True)
@@ -263,7 +198,9 @@ class ResNet(nn.Module):
         shape = self.config.shape
         x = self.config.preprocessing.normalize(image, self.dtype)
         x = NormalizedConvolution(Convolution(7, 2, 3, shape.stem), self.dtype, name="stem")(x)
-        x = nn.max_pool(nn.relu(x), (3, 3), (2, 2), ((1, 1), (1, 1)))
+        # Nothing is below 0 here, so zeros around the map never are the greatest.
+        x = jnp.pad(nn.relu(x), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        x = nn.max_pool(x, (3, 3), (2, 2))
         for index in range(len(shape.depths)):
             x = Stage(shape, index, self.dtype, name=f"stage_{index}")(x)
         tokens = x.reshape(x.shape[0], -1, x.shape[-1])

@@ -18,12 +18,7 @@ from geosurge_jax.models.sharding import (
     transformer_rules,
 )
 from geosurge_jax.models.stages import check_choice, check_stages, split_flops, stage_rules
-from geosurge_jax.models.swin_windows import (
-    cut_windows,
-    join_windows,
-    relative_positions,
-    shift_mask,
-)
+from geosurge_jax.models.swin_windows import WindowAttention, cut_windows, join_windows
 from geosurge_jax.models.tower import Features
 
 # Norms of patch embedding and merging take PyTorch's epsilon, whatever `norm_epsilon` says.
@@ -156,38 +151,6 @@ class SwinConfig:
     def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
         """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
         return Swin(self, dtype=dtype, name=name)
-
-
-class WindowAttention(nn.Module):
-    """Multi-head self-attention within windows, with a learned bias for each offset of two tokens."""
-
-    heads: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, windows: jax.Array, shift: int) -> jax.Array:
-        """Attends within `windows [B, N, T, C]`, cut from a square map rolled by `shift` tokens."""
-        _, count, tokens, width = windows.shape
-        window, head_width = round(tokens**0.5), width // self.heads
-
-        def project(name: str) -> jax.Array:
-            layer = nn.DenseGeneral((self.heads, head_width), dtype=self.dtype, name=name)
-            return layer(windows)
-
-        scores = jnp.einsum("bnqhk,bnshk->bnhqs", project("query"), project("key"))
-        scores = scores.astype(jnp.float32) * head_width**-0.5
-        table = self.param(
-            "relative_position_bias",
-            nn.initializers.truncated_normal(0.02),
-            ((2 * window - 1) ** 2, self.heads),
-        )
-        scores += table[relative_positions(window)].transpose(2, 0, 1)[None, None]
-        if shift:
-            side = round(count**0.5) * window
-            scores += shift_mask(side, window, shift)[None, :, None]
-        weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
-        attended = jnp.einsum("bnhqs,bnshk->bnqhk", weights, project("value"))
-        return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")(attended)
 
 
 class Block(nn.Module):

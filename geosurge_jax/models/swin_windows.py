@@ -1,9 +1,11 @@
-"""Windows of a map: how it is cut, which tokens of a shifted window belong together, and their offsets.
+"""Attention in windows of a map: how it is cut, which tokens of a shifted window belong together.
 
 Everything that depends on shapes alone is made with NumPy while a program is traced.
 """
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 # What is added to the scores of tokens that are neighbours only because the map was rolled.
@@ -58,3 +60,35 @@ def shift_mask(side: int, window: int, shift: int) -> np.ndarray:
     cut = cut.reshape(rows * rows, window * window)
     together = cut[:, :, None] == cut[:, None, :]
     return np.where(together, 0.0, FAR_APART).astype(np.float32)
+
+
+class WindowAttention(nn.Module):
+    """Multi-head self-attention within windows, with a learned bias for each offset of two tokens."""
+
+    heads: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, windows: jax.Array, shift: int) -> jax.Array:
+        """Attends within `windows [B, N, T, C]`, cut from a square map rolled by `shift` tokens."""
+        _, count, tokens, width = windows.shape
+        window, head_width = round(tokens**0.5), width // self.heads
+
+        def project(name: str) -> jax.Array:
+            layer = nn.DenseGeneral((self.heads, head_width), dtype=self.dtype, name=name)
+            return layer(windows)
+
+        scores = jnp.einsum("bnqhk,bnshk->bnhqs", project("query"), project("key"))
+        scores = scores.astype(jnp.float32) * head_width**-0.5
+        table = self.param(
+            "relative_position_bias",
+            nn.initializers.truncated_normal(0.02),
+            ((2 * window - 1) ** 2, self.heads),
+        )
+        scores += table[relative_positions(window)].transpose(2, 0, 1)[None, None]
+        if shift:
+            side = round(count**0.5) * window
+            scores += shift_mask(side, window, shift)[None, :, None]
+        weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
+        attended = jnp.einsum("bnhqs,bnshk->bnqhk", weights, project("value"))
+        return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")(attended)
