@@ -132,12 +132,7 @@ EFFICIENTNET_SIZES = {
     "mu": EfficientNetSize(
         0.025,
         1.0,
-        (
-            StageShape(3, 1, 1, 320, 1),
-            StageShape(3, 2, 4, 320, 2),
-            StageShape(5, 2, 4, 640, 2),
-            StageShape(3, 1, 2, 960, 1),
-        ),
+        (StageShape(3, 1, 1, 320, 1), StageShape(3, 2, 2, 320, 2), StageShape(5, 2, 4, 640, 1)),
     ),
     "B0": EfficientNetSize(1.0, 1.0),
     "B1": EfficientNetSize(1.0, 1.1),

@@ -115,7 +115,7 @@ class ResNetConfig:
         # sides begins with the stem's, so a stage's own is one further.
         side = self.sides[stage if stage and not block else stage + 1]
         total = 0
-        for part in self.shape.path(stage, block):
+        for part in self.shape.series(stage, block):
             side = -(-side // part.stride)
             total += 2 * side**2 * part.kernel**2 * part.before * part.after
         around = self.shape.shortcut(stage, block)
@@ -150,21 +150,21 @@ class NormalizedConvolution(nn.Module):
 class Block(nn.Module):
     """Convolutions in series and the way around them."""
 
-    path: tuple[Convolution, ...]
-    shortcut: Convolution | None
+    series: tuple[Convolution, ...]
+    around: Convolution | None
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `x [B, H, W, before]` to `[B, ceil(H / stride), ceil(W / stride), after]`."""
         x = constrain_batch(x)
-        around = x
-        if self.shortcut:
-            around = NormalizedConvolution(self.shortcut, self.dtype, name="shortcut")(x)
-        for index, part in enumerate(self.path):
+        before = x
+        if self.around:
+            before = NormalizedConvolution(self.around, self.dtype, name="shortcut")(x)
+        for index, part in enumerate(self.series):
             x = NormalizedConvolution(part, self.dtype, name=f"layer_{index}")(x)
-            x = nn.relu(x) if index < len(self.path) - 1 else x
-        return nn.relu(x + around)
+            x = nn.relu(x) if index < len(self.series) - 1 else x
+        return nn.relu(x + before)
 
 
 class Stage(nn.Module):
@@ -178,11 +178,9 @@ class Stage(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps the map of the stage before, `[B, H, W, C]`, to this one's."""
         for block in range(self.shape.depths[self.index]):
-            path, shortcut = (
-                self.shape.path(self.index, block),
-                self.shape.shortcut(self.index, block),
-            )
-            x = Block(path, shortcut, self.dtype, name=f"block_{block:02d}")(x)
+            series = self.shape.series(self.index, block)
+            around = self.shape.shortcut(self.index, block)
+            x = Block(series, around, self.dtype, name=f"block_{block:02d}")(x)
         return x
 
 

@@ -24,7 +24,7 @@ class ResNetSize:
     depths: tuple[int, ...]
     bottleneck: bool
 
-    def path(self, stage: int, block: int) -> tuple[Convolution, ...]:
+    def series(self, stage: int, block: int) -> tuple[Convolution, ...]:
         """The convolutions of a block in series."""
         width, before, stride = self._ends(stage, block)
         if not self.bottleneck:

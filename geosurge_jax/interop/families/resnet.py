@@ -87,7 +87,7 @@ def entries(config: ResNetConfig) -> tuple[Entry, ...]:
         for block in range(depth):
             path = f"stage_{stage}/block_{block:02d}"
             name = f"encoder.stages.{stage}.layers.{block}"
-            for layer in range(len(shape.path(stage, block))):
+            for layer in range(len(shape.series(stage, block))):
                 found.extend(_convolution(f"{path}/layer_{layer}", f"{name}.layer.{layer}"))
             if shape.shortcut(stage, block):
                 found.extend(_convolution(f"{path}/shortcut", f"{name}.shortcut"))
