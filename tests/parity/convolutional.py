@@ -34,7 +34,11 @@ def errors(oracle: Oracle, family: Family) -> dict[str, float]:
     @jax.jit
     def run(params):
         return module.apply(
-            {"params": params}, image, train=False, capture_intermediates=True, mutable="intermediates"
+            {"params": params},
+            image,
+            train=False,
+            capture_intermediates=True,
+            mutable="intermediates",
         )
 
     features, state = run(params)

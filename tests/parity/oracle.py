@@ -48,7 +48,11 @@ class Oracle:
     def freeze(self, folder: Path = FOLDER) -> Path:
         """Writes one compressed .npz."""
         folder.mkdir(exist_ok=True)
-        described = {"config": self.config, "preprocessor": self.preprocessor, "source": self.source}
+        described = {
+            "config": self.config,
+            "preprocessor": self.preprocessor,
+            "source": self.source,
+        }
         arrays = {"described": np.array(json.dumps(described))}
         for group in ("weights", "inputs", "expected"):
             arrays |= {f"{group}/{name}": value for name, value in getattr(self, group).items()}

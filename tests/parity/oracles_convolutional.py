@@ -16,7 +16,9 @@ def oracles() -> list[Oracle]:
         # Maps of 8 and 4 tokens a side: the last is one window, which is not shifted.
         _swin("swin-whole", image_size=32, window=4, classifier=True),
         _resnet("resnet-basic", (8, 16), (2, 1), "basic", image_size=33, classifier=True),
-        _resnet("resnet-bottleneck", (16, 32), (1, 2), "bottleneck", image_size=40, classifier=False),
+        _resnet(
+            "resnet-bottleneck", (16, 32), (1, 2), "bottleneck", image_size=40, classifier=False
+        ),
         # Strides over maps of 18 and 9 pixels; over 17 and 9.
         _efficientnet("efficientnet-even", image_size=36, square_padding=[3], classifier=True),
         _efficientnet("efficientnet-odd", image_size=34, square_padding=[1, 3], classifier=False),
@@ -135,7 +137,9 @@ def _observe(name, whole, model, processor, image_size, watched):
 
     _randomize(whole)
     whole.eval()
-    image = np.random.default_rng(1).integers(0, 256, (2, image_size, image_size, 3)).astype(np.uint8)
+    image = (
+        np.random.default_rng(1).integers(0, 256, (2, image_size, image_size, 3)).astype(np.uint8)
+    )
     pixels = processor(list(image), do_resize=False, return_tensors="np")["pixel_values"]
     seen, hooks = {}, []
 
