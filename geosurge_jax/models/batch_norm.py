@@ -11,11 +11,10 @@ STATISTICS_RULE = r"(.*/)?norm/(mean|variance)$"
 class FrozenBatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015) as one affine map by stored statistics.
 
-    The statistics are parameters that no step changes, in training as in inference, as is done where
-    detectors are fine-tuned on pretrained convolutional networks (He et al. 2017, Mask R-CNN, section 3.1 via
-    He et al. 2015, section 4.3): nothing depends on the other photos of the batch or on how it is split, and
-    there is no mutable state. Modules name it `norm`, and their tower puts `STATISTICS_RULE` among its frozen
-    rules.
+    The statistics are parameters that no step changes, in training as in inference, as detectors are
+    fine-tuned on pretrained networks (He et al. 2015, appendix A): nothing depends on the other photos of the
+    batch or on how it is split, and there is no mutable state. Scale and bias are trained where their stage
+    is. Modules name it `norm`, and their tower puts `STATISTICS_RULE` among its frozen rules.
 
     Attributes:
         epsilon: added to the variance.

@@ -78,8 +78,13 @@ class WindowAttention(nn.Module):
             layer = nn.DenseGeneral((self.heads, head_width), dtype=self.dtype, name=name)
             return layer(windows)
 
-        scores = jnp.einsum("bnqhk,bnshk->bnhqs", project("query"), project("key"))
-        scores = scores.astype(jnp.float32) * head_width**-0.5
+        scores = jnp.einsum(
+            "bnqhk,bnshk->bnhqs",
+            project("query"),
+            project("key"),
+            preferred_element_type=jnp.float32,
+        )
+        scores *= head_width**-0.5
         table = self.param(
             "relative_position_bias",
             nn.initializers.truncated_normal(0.02),

@@ -17,6 +17,7 @@ from geosurge_jax.training.mesh import MeshConfig, make_mesh
 from geosurge_jax.training.parameters import flatten, split_frozen
 
 HALF = (0.5, 0.5, 0.5)
+SLOW = pytest.mark.slow  # a second or more of tracing for what other sizes show as well
 
 
 def tower(kind, size, image_size=224, trained_stages=-1):
@@ -47,21 +48,21 @@ def shapes(config):
     ("kind", "size", "weights", "statistics"),
     [
         ("swin", "T", 27_519_354, 0),
-        ("swin", "S", 48_837_258, 0),
+        pytest.param("swin", "S", 48_837_258, 0, marks=SLOW),
         ("swin", "B", 86_743_224, 0),
-        ("swin", "L", 194_995_476, 0),
+        pytest.param("swin", "L", 194_995_476, 0, marks=SLOW),
         ("resnet", "18", 11_176_512, 9_600),
-        ("resnet", "34", 21_284_672, 17_024),
+        pytest.param("resnet", "34", 21_284_672, 17_024, marks=SLOW),
         ("resnet", "50", 23_508_032, 53_120),
-        ("resnet", "101", 42_500_160, 105_344),
+        pytest.param("resnet", "101", 42_500_160, 105_344, marks=SLOW),
         ("resnet", "152", 58_143_808, 151_424),
         ("efficientnet", "B0", 4_007_548, 42_016),
-        ("efficientnet", "B1", 6_513_184, 62_048),
-        ("efficientnet", "B2", 7_700_994, 67_568),
-        ("efficientnet", "B3", 10_696_232, 87_296),
+        pytest.param("efficientnet", "B1", 6_513_184, 62_048, marks=SLOW),
+        pytest.param("efficientnet", "B2", 7_700_994, 67_568, marks=SLOW),
+        pytest.param("efficientnet", "B3", 10_696_232, 87_296, marks=SLOW),
         ("efficientnet", "B4", 17_548_616, 125_200),
-        ("efficientnet", "B5", 28_340_784, 172_736),
-        ("efficientnet", "B6", 40_735_704, 224_432),
+        pytest.param("efficientnet", "B5", 28_340_784, 172_736, marks=SLOW),
+        pytest.param("efficientnet", "B6", 40_735_704, 224_432, marks=SLOW),
         ("efficientnet", "B7", 63_786_960, 310_720),
     ],
 )
