@@ -87,9 +87,15 @@ class EfficientNetConfig:
     def partition_rules(self) -> PartitionRules:
         """How the parameters lie on the mesh; paths relative to the tower."""
         return (
+            (
+                r"(.*/)?(stem|expand|project|top)/(convolution/)?kernel$",
+                PartitionSpec(None, None, None, STORAGE_AXIS),
+            ),
             # A squeeze leaves few channels, which divide by nothing.
             (r"(.*/)?squeeze/reduce/kernel$", PartitionSpec(None, None, STORAGE_AXIS)),
-            (r"(.*/)?kernel$", PartitionSpec(None, None, None, STORAGE_AXIS)),
+            # Split by channel, a depthwise kernel makes the compiler split the map by channel too and hold
+            # the whole batch of it.
+            replicated(r"(.*/)?depthwise/convolution/kernel$"),
             replicated("(.*/)?(scale|bias|mean|variance)$"),
         )
 
@@ -161,9 +167,11 @@ class Squeeze(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Scales `x [B, H, W, C]` by channel."""
-        h = x.mean(axis=(1, 2), keepdims=True)
-        h = nn.silu(nn.Conv(self.squeezed, (1, 1), dtype=self.dtype, name="reduce")(h))
-        return x * nn.sigmoid(nn.Conv(x.shape[-1], (1, 1), dtype=self.dtype, name="expand")(h))
+        # Stated at each step: the compiler would follow the kernels, which are split by channel.
+        h = constrain_batch(x.mean(axis=(1, 2), keepdims=True))
+        h = constrain_batch(nn.Conv(self.squeezed, (1, 1), dtype=self.dtype, name="reduce")(h))
+        h = nn.Conv(x.shape[-1], (1, 1), dtype=self.dtype, name="expand")(nn.silu(h))
+        return x * nn.sigmoid(constrain_batch(h))
 
 
 class Block(nn.Module):
