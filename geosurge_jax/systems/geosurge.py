@@ -27,6 +27,7 @@ from geosurge_jax.models.sharding import (
     under,
 )
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.models.vit_config import ViTConfig
 from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
@@ -76,6 +77,11 @@ class GeoSurgeConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+        if isinstance(self.visual, ViTConfig) and self.visual.projection:
+            raise ValueError(
+                f"config.system.visual.projection={self.visual.projection}: expected 0, since class token "
+                f"and patches meet at one width"
+            )
 
 
 class GeoSurge(nn.Module):
