@@ -77,6 +77,12 @@ class GeoSurgeConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+        cells = self.visual.grid * self.fusion.semantic_subgrid
+        if self.fusion.kind != "none" and self.visual.preprocessing.image_size % cells:
+            raise ValueError(
+                f"config.system.visual.preprocessing.image_size={self.visual.preprocessing.image_size}: "
+                f"expected a multiple of {cells}, so that class maps are cut where the tower's tokens are"
+            )
         if isinstance(self.visual, ViTConfig) and self.visual.projection:
             raise ValueError(
                 f"config.system.visual.projection={self.visual.projection}: expected 0, since class token "

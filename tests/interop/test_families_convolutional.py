@@ -106,7 +106,8 @@ def test_variants_are_refused_by_entry_and_value(family, entries, message):
 
 def test_statistics_of_batch_norm_are_the_running_ones():
     oracle = thaw("resnet-basic")
-    flat = flatten(load_tower(oracle)[1])
+    config, params = load_tower(oracle)
+    flat = flatten(params)
     theirs = oracle.weights["resnet.embedder.embedder.normalization.running_var"]
     np.testing.assert_array_equal(flat["stem/norm/variance"], theirs)
     assert (
