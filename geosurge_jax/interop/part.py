@@ -165,8 +165,8 @@ def check_names(part: Part, wanted: Mapping[str, tuple[Any, Sources]], prefix: s
             elif not fits(tensor.shape, expected, entry):
                 wrong.append(f"{name} is {list(tensor.shape)}, expected {list(expected)}")
     for name, rows in used.items():
-        if rows and rows != tensors[name].shape[0]:
-            wrong.append(f"{name} has {tensors[name].shape[0]} rows, expected {rows}")
+        if rows and tensors[name].shape[:1] != (rows,):
+            wrong.append(f"{name} is {list(tensors[name].shape)}, expected {rows} rows")
     ignored = [re.compile(pattern) for pattern in part.ignored]
     extra = [
         name
@@ -191,8 +191,11 @@ def fits(shape: tuple[int, ...], expected: tuple[int, ...], entry: Entry) -> boo
         return len(shape) == len(expected) and shape[1:] == expected[1:] and shape[0] >= end
     if entry.grid is None or shape == expected:
         return shape == expected
-    theirs = shape[-2] - entry.grid.before if len(shape) == len(expected) >= 2 else -1
-    return theirs > 0 and shape[-1] == expected[-1] and math.isqrt(theirs) ** 2 == theirs
+    others = shape[:-2] + shape[-1:], expected[:-2] + expected[-1:]
+    if len(shape) < 2 or others[0] != others[1]:
+        return False
+    grid = shape[-2] - entry.grid.before
+    return grid > 0 and math.isqrt(grid) ** 2 == grid
 
 
 def listed(title: str, names: Sequence[str]) -> list[str]:

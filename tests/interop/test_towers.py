@@ -164,6 +164,23 @@ def test_all_that_is_wrong_with_a_file_is_listed_at_once(loaded):
         assert line in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (31,), (96,), (97, 32), (96, 31), (1, 96, 32), (95, 32)]
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vision_model.head.attention.in_proj_weight",
+        "vision_model.embeddings.position_embedding.weight",
+        "vision_model.head.probe",
+    ],
+)
+def test_shapes_that_do_not_fit_are_named_whatever_they_are(loaded, name, shape):
+    tensors = {**loaded["siglip"].stored.tensors, name: np.zeros(shape, np.float32)}
+    with pytest.raises(WeightsError, match=f"differs: {name} is"):
+        load_part(loaded["siglip"].part(tensors=tensors))
+
+
 def test_positions_of_no_square_grid_are_refused(loaded):
     part = loaded["clip"].part()
     name = "vision_model.embeddings.position_embedding.weight"
