@@ -1,4 +1,4 @@
-"""Loads an exported model with nothing but JAX: this file travels with it.
+"""Loads an exported model with nothing but JAX; this file travels with the model.
 
     from exported_model import load
     model = load("export")
@@ -9,6 +9,7 @@ then the centre is cut out; mean and deviation are applied inside). From the she
 saved as such an array: `python exported_model.py pixels.npy` writes `pixels.posterior.npz`.
 """
 
+import importlib.util
 import json
 import struct
 import sys
@@ -21,6 +22,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
+
+if importlib.util.find_spec("flatbuffers") is None:
+    # jax.export reads artefacts with it and does not bring it along; a copy lies beside this file.
+    sys.path.append(str(Path(__file__).parent))
 
 ARTEFACT, PARAMETERS = "posterior.stablehlo", "parameters.safetensors"
 UNKNOWN_CLASS = 255

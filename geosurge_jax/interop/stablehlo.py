@@ -1,8 +1,10 @@
 """A system as a StableHLO artefact: from pixels to posterior in a process that has only JAX."""
 
 import inspect
+import shutil
 from pathlib import Path
 
+import flatbuffers
 import jax
 import jax.numpy as jnp
 from jax import export
@@ -46,7 +48,7 @@ def export_posterior(system: System, params: Params) -> bytes:
 
 
 def write_artefact(folder: Path, system: System, params: Params) -> None:
-    """Writes the artefact, and beside it the program that loads it with JAX alone.
+    """Writes the artefact, and beside it what loads it with JAX alone.
 
     Args:
         folder: has, or will have, the parameters as safetensors.
@@ -55,3 +57,7 @@ def write_artefact(folder: Path, system: System, params: Params) -> None:
     """
     (folder / exported_model.ARTEFACT).write_bytes(export_posterior(system, params))
     (folder / "exported_model.py").write_text(inspect.getsource(exported_model))
+    library = folder / "flatbuffers"
+    library.mkdir()
+    for source in sorted(Path(flatbuffers.__file__).parent.glob("*.py")):
+        shutil.copyfile(source, library / source.name)

@@ -93,7 +93,7 @@ def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
             assert leaf.dtype == jnp.bfloat16 and leaf.tobytes() == expected[name].tobytes()
     assert metadata["dtype"] == "bfloat16"
     assert sorted(path.name for path in workdir.export.iterdir()) == [
-        "config.json", "exported_model.py", "geocells.npz", "orbax", "parameters.safetensors",
+        "config.json", "exported_model.py", "flatbuffers", "geocells.npz", "orbax", "parameters.safetensors",
         "posterior.stablehlo", "towers",
     ]  # fmt: skip
     assert not [path for path in workdir.root.iterdir() if path.name.startswith(".export")]
@@ -117,6 +117,8 @@ latlng, log_prob = model(given["image"], given["segmentation"])
 _, without = model(given["image"][:1])
 np.savez("found.npz", latlng=latlng, log_prob=log_prob, without=without)
 print(model.description["preprocessing"]["image_size"], model.artefact.platforms)
+import flatbuffers
+assert flatbuffers.__file__.startswith(sys.argv[1])
 """
 FORBIDDEN = (
     "flax",
