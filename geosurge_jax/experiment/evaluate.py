@@ -51,6 +51,7 @@ def restore_params(
     return restore_evaluation_params(
         workdir.checkpoints,
         plan.state.abstract,
+        model.system.preprocessing,
         which=config.evaluation.checkpoint,
         minimize=config.training.minimize,
     )

@@ -164,8 +164,8 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError, ValueError: one line that names the key, the value and what was expected.
     """
     expected = {
-        "name", "seed", "init_from", "deterministic", "data", "geocells", "system_name", "system", "augmentation",
-        "optimizer", "training", "mesh", "evaluation",
+        "name", "seed", "init_from", "deterministic", "data", "geocells", "system_name", "system",
+        "augmentation", "optimizer", "training", "mesh", "evaluation",
     }  # fmt: skip
     if set(config) != expected:
         raise ConfigError(

@@ -151,7 +151,7 @@ def train(
     if jax.process_index() == 0:
         write_text(workdir.layout, layout_report(plan.state.layout, model.mesh))
     with ExitStack() as opened:
-        checkpointer = opened.enter_context(open_checkpointer(config, workdir))
+        checkpointer = opened.enter_context(open_checkpointer(config, model, workdir))
         state, progress = restore_or_create(config, model, checkpointer, plan)
         batches = opened.enter_context(closing(open_batches(config, model, split)))
         batches.set_state({"next_index": progress.next_index})
@@ -182,10 +182,13 @@ def train(
         loop.train(training, state, progress)
 
 
-def open_checkpointer(config: ExperimentConfig, workdir: Workdir) -> Checkpointer:
+def open_checkpointer(
+    config: ExperimentConfig, model: assembly.Model, workdir: Workdir
+) -> Checkpointer:
     """Opens the workdir's checkpoints for writing."""
     return Checkpointer(
         workdir.checkpoints,
+        preprocessing=model.system.preprocessing,
         keep=config.training.keep,
         watched=config.training.watched,
         minimize=config.training.minimize,

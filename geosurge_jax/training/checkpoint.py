@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
+from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.training import stored
 from geosurge_jax.training.abandoned_io import abandoned_io_silenced, settle
 from geosurge_jax.training.fingerprint import leaf_types
@@ -52,16 +53,26 @@ class Checkpointer:
     is removed at the next start. With several processes each makes one of these and calls the same methods.
     """
 
-    def __init__(self, directory: Path, *, keep: int, watched: str, minimize: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        preprocessing: Preprocessing,
+        keep: int,
+        watched: str,
+        minimize: bool,
+    ) -> None:
         """Opens `directory`, which need not exist.
 
         Args:
             directory: absolute path.
+            preprocessing: what the model expects of photos; saved with each checkpoint, and compared.
             keep: how many of the newest to keep.
             watched: name of the metric by which the best is chosen.
             minimize: whether less is better.
         """
         self._directory, self._name = directory, watched
+        self._preprocessing = preprocessing
         self._silenced = ExitStack()
         self._silenced.enter_context(abandoned_io_silenced())
         if jax.process_index() == 0:
@@ -97,7 +108,7 @@ class Checkpointer:
         self.wait()
         step = progress.step
         self._watched[step] = metrics.get(self._name)
-        notes = stored.describe(state, asdict(progress), self._watched[step])
+        notes = stored.describe(state, asdict(progress), self._preprocessing, self._watched[step])
         replaces = step in self._manager.all_steps()
         if replaces:
             self._put_aside_to_replace(step)
@@ -144,7 +155,9 @@ class Checkpointer:
         damaged: dict[int, str] = {}
         for step in reversed(self._manager.all_steps()):
             try:
-                state, notes = stored.read(self._directory / str(step), abstract)
+                state, notes = stored.read(
+                    self._directory / str(step), abstract, self._preprocessing
+                )
             except DamagedError as error:
                 damaged[step] = str(error)
                 continue

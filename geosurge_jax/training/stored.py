@@ -10,7 +10,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
+from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.training.abandoned_io import abandoned_io_silenced
 from geosurge_jax.training.fingerprint import fingerprints, leaf_types
 
@@ -41,12 +42,14 @@ class Notes:
 
     Attributes:
         progress: fields of the loop's progress.
+        preprocessing: fields of what the model expects of photos.
         watched: value of the watched metric at this step; None where it was not evaluated.
         types: type and shape of each array by path, `float32[3,4]`.
         fingerprints: fingerprint of each array by path.
     """
 
     progress: Mapping[str, Any]
+    preprocessing: Mapping[str, Any]
     watched: float | None
     types: Mapping[str, str]
     fingerprints: Mapping[str, int]
@@ -55,6 +58,7 @@ class Notes:
         """The JSON object that is saved."""
         content = {
             "progress": dict(self.progress),
+            "preprocessing": dict(self.preprocessing),
             "watched": self.watched,
             "types": dict(self.types),
             "fingerprints": dict(self.fingerprints),
@@ -69,7 +73,7 @@ class Notes:
             DamagedError: not such an object, or another one than was saved.
         """
         fields = {name: value for name, value in content.items() if name != "crc32"}
-        if set(fields) != {"progress", "watched", "types", "fingerprints"}:
+        if set(fields) != {"progress", "preprocessing", "watched", "types", "fingerprints"}:
             raise DamagedError(f"{NOTES}: unknown or missing entries, found {sorted(fields)}")
         if content.get("crc32") != _checksum(fields):
             raise DamagedError(f"{NOTES}: checksum of the JSON differs from the saved one")
@@ -80,9 +84,17 @@ def _checksum(content: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
-def describe(state: Any, progress: Mapping[str, Any], watched: float | None) -> Notes:
+def describe(
+    state: Any, progress: Mapping[str, Any], preprocessing: Preprocessing, watched: float | None
+) -> Notes:
     """Notes about a state that is about to be saved."""
-    return Notes(progress, watched, leaf_types(state), fingerprints(state))
+    expected = _as_json(preprocessing)
+    return Notes(progress, expected, watched, leaf_types(state), fingerprints(state))
+
+
+def _as_json(preprocessing: Preprocessing) -> dict[str, Any]:
+    """As it comes back out of a JSON file."""
+    return json.loads(json.dumps(asdict(preprocessing)))
 
 
 def save_arguments(state: Any, notes: Notes) -> ocp.args.Composite:
@@ -125,6 +137,21 @@ def check_types(checkpoint: Path, notes: Notes, abstract: Any) -> None:
         if found != expected:
             raise ValueError(
                 f"{checkpoint}: {path} is {found}, expected {expected}: a checkpoint of another model"
+            )
+
+
+def check_preprocessing(checkpoint: Path, notes: Notes, expected: Preprocessing) -> None:
+    """Compares how photos were brought to the model in training with how they are to be now.
+
+    Raises:
+        ValueError: differently; names the first difference.
+    """
+    for name, value in _as_json(expected).items():
+        found = notes.preprocessing.get(name)
+        if found != value:
+            raise ValueError(
+                f"{checkpoint}: was trained with preprocessing.{name}={found}, expected {value}: photos "
+                f"would look different to the model"
             )
 
 
@@ -192,12 +219,18 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {': '.join(clauses)[:LONGEST_CAUSE]}"
 
 
-def read(checkpoint: Path, abstract: Any) -> tuple[Any, Notes]:
-    """Reads and checks; all processes agree whether it is sound."""
+def read(checkpoint: Path, abstract: Any, preprocessing: Preprocessing) -> tuple[Any, Notes]:
+    """Reads and checks; all processes agree whether it is sound.
+
+    Raises:
+        DamagedError: it is not.
+        ValueError: it is of another model, or of one that expects something else of photos.
+    """
     reason, notes, restored = None, None, None
     try:
         notes = read_notes(checkpoint)
         check_types(checkpoint, notes, abstract)
+        check_preprocessing(checkpoint, notes, preprocessing)
         restored = read_arrays(checkpoint, abstract)
     except DamagedError as error:
         reason = str(error)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training import stored
 from geosurge_jax.training.parameters import merge
@@ -17,7 +18,12 @@ LOG = logging.getLogger(__name__)
 
 
 def restore_evaluation_params(
-    directory: Path, abstract: TrainState, *, which: str, minimize: bool
+    directory: Path,
+    abstract: TrainState,
+    preprocessing: Preprocessing,
+    *,
+    which: str,
+    minimize: bool,
 ) -> tuple[Params, int]:
     """Reads only what evaluation needs from a checkpoint; the optimiser's state stays on disk.
 
@@ -26,6 +32,7 @@ def restore_evaluation_params(
     Args:
         directory: the checkpoints of a run.
         abstract: shapes and shardings of the run's state.
+        preprocessing: what the model expects of photos.
         which: "best", "latest" or a step number; the next in that order where one is damaged, but a step
             that is asked for by number has no next one.
         minimize: whether less of the watched metric is better.
@@ -36,7 +43,7 @@ def restore_evaluation_params(
     Raises:
         FileNotFoundError: no whole checkpoint there, or not that step.
         CheckpointError: no sound one among those asked for.
-        ValueError: the stored parameters are of another model.
+        ValueError: the stored parameters are of another model, or of one that expects other photos.
     """
     averaged = abstract.average is not None
     part = "average" if averaged else "trained"
@@ -44,7 +51,7 @@ def restore_evaluation_params(
     damaged: dict[int, str] = {}
     for step in _choose_steps(directory, which, minimize):
         try:
-            restored, _ = stored.read(directory / str(step), wanted)
+            restored, _ = stored.read(directory / str(step), wanted, preprocessing)
         except DamagedError as error:
             damaged[step] = str(error)
             continue

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs.geosurge import get_config
-from geosurge_jax.experiment import assembly, export
+from geosurge_jax.experiment import assembly, export, train
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.workdir import Workdir, write_json
 from geosurge_jax.geo import build_hierarchy, load_hierarchy, save_hierarchy
@@ -20,7 +20,7 @@ from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.loading import load_part, part_of
 from geosurge_jax.interop.model_directory import open_model
 from geosurge_jax.interop.parameters import load_safetensors
-from geosurge_jax.training.checkpoint import Checkpointer, Progress
+from geosurge_jax.training.checkpoint import Progress
 from geosurge_jax.training.parameters import flatten
 from geosurge_jax.training.stored import CheckpointError
 from geosurge_jax.training.stored_parameters import restore_parameters
@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
         state = plan.create(jax.random.key(0))
         average = jax.tree.map(lambda leaf: leaf * 1.0009765625, state.trained)
         state = state.replace(average=average)
-        with Checkpointer(workdir.checkpoints, keep=1, watched="x", minimize=True) as keeper:
+        with train.open_checkpointer(parse(raw), model, workdir) as keeper:
             keeper.save(state, Progress(step=3), {})
     return workdir, model, jax.device_get(state.evaluation_params())
 

@@ -6,12 +6,22 @@ import jax
 import numpy as np
 import pytest
 
+from configs.geosurge import get_config
+from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.stored_parameters import restore_evaluation_params
 
+PREPROCESSING = parse(get_config("tiny").to_dict()).system.visual.preprocessing
+
 
 def checkpointer(directory, keep=2):
-    return Checkpointer(directory, keep=keep, watched="validation/loss", minimize=True)
+    return Checkpointer(
+        directory,
+        preprocessing=PREPROCESSING,
+        keep=keep,
+        watched="validation/loss",
+        minimize=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +75,11 @@ def test_restored_state_is_the_saved_bits_on_any_mesh(saved, trainer):
 def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trainer, which, step):
     directory, states = saved
     params, found = restore_evaluation_params(
-        directory, trainer((1, 1, 1), averaged=True).plan.abstract, which=which, minimize=True
+        directory,
+        trainer((1, 1, 1), averaged=True).plan.abstract,
+        PREPROCESSING,
+        which=which,
+        minimize=True,
     )
     assert found == step
     chex.assert_trees_all_equal(jax.device_get(params), states[step].evaluation_params())
@@ -77,6 +91,17 @@ def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trai
 def test_missing_checkpoints_are_named(saved, trainer, tmp_path):
     abstract = trainer((1, 1, 1), averaged=True).plan.abstract
     with pytest.raises(FileNotFoundError, match="no checkpoint here; train first"):
-        restore_evaluation_params(tmp_path / "nowhere", abstract, which="best", minimize=True)
+        restore_evaluation_params(
+            tmp_path / "nowhere", abstract, PREPROCESSING, which="best", minimize=True
+        )
     with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 4, 5\]"):
-        restore_evaluation_params(saved[0], abstract, which="9", minimize=True)
+        restore_evaluation_params(saved[0], abstract, PREPROCESSING, which="9", minimize=True)
+
+
+def test_photos_that_would_look_different_to_the_model_are_refused(saved, trainer):
+    abstract = trainer((1, 1, 1), averaged=True).plan.abstract
+    other = replace(PREPROCESSING, mean=(0.5, 0.5, 0.4))
+    with pytest.raises(
+        ValueError, match=r"preprocessing.mean=\[0.5, 0.5, 0.5\], expected \[0.5, 0.5, 0.4\]"
+    ):
+        restore_evaluation_params(saved[0], abstract, other, which="best", minimize=True)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from configs.geosurge import get_config
+from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.training import stored
 from geosurge_jax.training.checkpoint import Checkpointer, Progress
 from geosurge_jax.training.mesh import MeshConfig, make_mesh
@@ -22,6 +24,7 @@ from geosurge_jax.training.stopping import StoppedError
 from geosurge_jax.training.stored import CheckpointError, DamagedError
 from geosurge_jax.training.stored_parameters import restore_evaluation_params
 
+PREPROCESSING = parse(get_config("tiny").to_dict()).system.visual.preprocessing
 LOSSES = {1: 3.0, 2: 1.0, 3: 4.0, 4: 2.0, 5: 2.5}
 
 
@@ -49,7 +52,9 @@ def abstract():
 
 
 def open_checkpoints(directory):
-    return Checkpointer(directory, keep=2, watched="loss", minimize=True)
+    return Checkpointer(
+        directory, preprocessing=PREPROCESSING, keep=2, watched="loss", minimize=True
+    )
 
 
 def progress_of(step):
@@ -126,7 +131,7 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(directory, file):
     for place in np.linspace(0, 0.99, 8):
         damage(path, str(place))
         try:
-            state, notes = stored.read(directory / "5", abstract())
+            state, notes = stored.read(directory / "5", abstract(), PREPROCESSING)
         except DamagedError:
             noticed += 1
         else:
@@ -142,7 +147,7 @@ def test_bits_that_orbax_does_not_check_are_checked(directory):
     with pytest.raises(
         DamagedError, match=r"state: \S+ holds other bits than were saved \(\d of 8 arrays\)"
     ):
-        stored.read(directory / "5", abstract())
+        stored.read(directory / "5", abstract(), PREPROCESSING)
 
 
 def test_progress_is_checked_beyond_being_json(directory):
@@ -151,7 +156,7 @@ def test_progress_is_checked_beyond_being_json(directory):
     content["progress"]["next_index"] = 6
     path.write_text(json.dumps(content))
     with pytest.raises(DamagedError, match="checksum of the JSON differs"):
-        stored.read(directory / "5", abstract())
+        stored.read(directory / "5", abstract(), PREPROCESSING)
 
 
 def test_nothing_is_moved_when_no_sound_checkpoint_is_left(directory):
@@ -202,7 +207,9 @@ def test_a_checkpoint_of_another_model_is_named_and_stays(directory):
 def test_evaluation_takes_the_next_best_and_moves_nothing(directory, caplog, damaged, which, used):
     for step in damaged:
         damage(FILES["manifest"](directory / str(step)), "truncated")
-    params, step = restore_evaluation_params(directory, abstract(), which=which, minimize=True)
+    params, step = restore_evaluation_params(
+        directory, abstract(), PREPROCESSING, which=which, minimize=True
+    )
     assert step == used
     chex.assert_trees_all_equal(
         jax.device_get(params), jax.device_get(state_of(used).evaluation_params())
@@ -215,7 +222,7 @@ def test_evaluation_takes_the_next_best_and_moves_nothing(directory, caplog, dam
 def test_a_damaged_step_asked_for_by_number_is_an_error(directory):
     damage(FILES["manifest"](directory / "4"), "truncated")
     with pytest.raises(CheckpointError, match=r"checkpoint='4': damaged: step 4: state: "):
-        restore_evaluation_params(directory, abstract(), which="4", minimize=True)
+        restore_evaluation_params(directory, abstract(), PREPROCESSING, which="4", minimize=True)
 
 
 @pytest.mark.parametrize("loss", [0.5, 9.0])
