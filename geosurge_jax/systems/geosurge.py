@@ -76,6 +76,14 @@ class GeoSurgeConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+        side = self.visual.preprocessing.image_size
+        cells = self.visual.grid * self.fusion.semantic_subgrid
+        if self.fusion.kind != "none" and side % cells:
+            raise ValueError(
+                f"config.system.fusion.semantic_subgrid={self.fusion.semantic_subgrid}: the tower's "
+                f"{self.visual.grid} patches along {side} pixels make {cells} cells, expected a number that "
+                f"divides {side}"
+            )
 
 
 class GeoSurge(nn.Module):
