@@ -48,9 +48,9 @@ from geosurge_jax.training.parameters import flatten, unflatten
 
 PARAMETERS = 303_507_456
 WAYS = {
-    "ours": "mapped file to devices",
-    "usual": "load_file, rearranged, device_put",
-    "torch": "the same from torch.save's file",
+    "ours": "mapped safetensors to the devices",
+    "usual": "the usual: `load_file`, rearranged on the host, `device_put`",
+    "torch": "a file of torch.save to the devices, without torch",
 }
 
 
@@ -250,19 +250,20 @@ def compare(directory: Path, fsdp: int, repeats: int) -> dict[str, dict[str, flo
 def table(figures: Mapping[str, Mapping[str, float]]) -> str:
     """The figures in Markdown, memory in MB of a million bytes."""
     lines = [
-        "| way | open s | load s | of the usual way | on a device MB | on all MB | own memory beyond them MB "
-        "| of the usual way | of the mapped file MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| way | open and load s | of the usual way | on each device MB | own memory MB | of the usual way "
+        "| of the mapped file MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     usual = figures["usual"]
     for way, found in figures.items():
-        seconds = found["open_seconds"] + found["load_seconds"]
-        share = seconds / (usual["open_seconds"] + usual["load_seconds"])
+        seconds, usual_seconds = (
+            one["open_seconds"] + one["load_seconds"] for one in (found, usual)
+        )
         memory = found["beyond_parameters"] / usual["beyond_parameters"]
         lines.append(
-            f"| {WAYS[way]} | {found['open_seconds']:.2f} | {found['load_seconds']:.2f} | {share:.0%} | "
-            f"{found['on_one_device'] / 1e6:.0f} | {found['on_devices'] / 1e6:.0f} | "
-            f"{found['beyond_parameters'] / 1e6:.0f} | {memory:.0%} | {found['mapped'] / 1e6:.0f} |"
+            f"| {WAYS[way]} | {seconds:.1f} | {seconds / usual_seconds:.0%} | "
+            f"{found['on_one_device'] / 1e6:.0f} | {found['beyond_parameters'] / 1e6:.0f} | "
+            f"{memory:.0%} | {found['mapped'] / 1e6:.0f} |"
         )
     return "\n".join(lines)
 
