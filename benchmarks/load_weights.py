@@ -38,8 +38,9 @@ from safetensors.numpy import load_file
 from configs import geosurge
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.interop.families.clip import FAMILY
-from geosurge_jax.interop.loading import find_sources, frozen_blocks, load_part, part_of
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
+from geosurge_jax.interop.part import find_sources, frozen_blocks, part_of
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.models.vit_config import ViTConfig
 from geosurge_jax.training.layout import plan_layout

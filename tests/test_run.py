@@ -1,6 +1,7 @@
 """The door, used as a person uses it: whole processes of run.py on the shrunk real config."""
 
 import csv
+import hashlib
 import json
 import shutil
 import signal
@@ -16,9 +17,17 @@ import numpy as np
 import pytest
 
 from benchmarks.chaos import final_state, kept_steps, reproducible_metrics
+from tests.parity.oracle import thaw
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "--config=configs/geosurge.py:tiny"
+
+# A small CLIP of transformers, beside the data; its tower is that of the config but for what it expects.
+WEIGHTS = "clip"
+CLIP_STATISTICS = (
+    "--config.system.visual.preprocessing.mean=(0.48, 0.46, 0.41)",
+    "--config.system.visual.preprocessing.deviation=(0.27, 0.26, 0.28)",
+)
 
 
 def command(workdir, datasets, *arguments):
@@ -27,6 +36,8 @@ def command(workdir, datasets, *arguments):
         "run.py",
         CONFIG,
         f"--config.data.directory={datasets}",
+        f"--config.init_from={datasets / WEIGHTS}",
+        *CLIP_STATISTICS,
         f"--workdir={workdir}",
         *map(str, arguments),
     ]
@@ -46,7 +57,9 @@ def run(workdir, datasets, *arguments, expect=0):
 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory):
-    return tmp_path_factory.mktemp("datasets")
+    folder = tmp_path_factory.mktemp("datasets")
+    thaw("clip").write_directory(folder / WEIGHTS)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +68,11 @@ def trained(datasets, tmp_path_factory):
     return workdir, run(workdir, datasets)
 
 
-def test_training_leaves_what_it_promises(trained):
+def test_training_leaves_what_it_promises(trained, datasets):
     workdir, done = trained
+    weights = datasets / WEIGHTS / "model.safetensors"
+    identity = {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()}
+    assert json.loads((workdir / "run.json").read_text())["weights"] == identity
     for name in (
         "run.json",
         "layout.txt",
@@ -191,6 +207,16 @@ def test_wrong_input_ends_in_one_line(trained, datasets, arguments, message):
     done = run(trained[0], datasets, *arguments, expect=2)
     error = done.stderr[done.stderr.index("error: ") :]
     assert message in error and "Traceback" not in done.stderr
+
+
+def test_weights_that_do_not_fit_leave_the_workdir_free(datasets, tmp_path):
+    arguments = ("--config.system.visual.size=nano", "--config.system.visual.patch=16")
+    done = run(tmp_path / "run", datasets, *arguments, expect=2)
+    assert (
+        "config.system.visual.patch: 16 -> 8\n  config.system.visual.size: 'nano' -> 'mu'"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr and not (tmp_path / "run/run.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from geosurge_jax.input.manifest import file_sha256
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.hub import model_directory
-from geosurge_jax.interop.loading import Part, check_part, load_part, part_of
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
+from geosurge_jax.interop.part import Part, check_part, part_of
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.parameters import flatten, unflatten

@@ -16,7 +16,8 @@ from flax import linen as nn
 from geosurge_jax.interop.families.transformer import linear
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted
-from geosurge_jax.interop.loading import Part, load_part
+from geosurge_jax.interop.loading import load_part
+from geosurge_jax.interop.part import Part
 from geosurge_jax.interop.torch_file import open_torch
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.location_encoder import (

@@ -13,8 +13,9 @@ import numpy as np
 from geosurge_jax.interop.families import clip_text, siglip_text
 from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.foreign_file import quoted
-from geosurge_jax.interop.loading import load_part, part_of
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
+from geosurge_jax.interop.part import part_of
 from geosurge_jax.interop.tokenizer import Tokenizer, load_tokenizer
 from geosurge_jax.models.text import TextConfig, TextTower
 from geosurge_jax.systems.contract import Params

@@ -118,10 +118,6 @@ class EfficientNetConfig:
         top = 2 * side**2 * shape.blocks[-1][-1].after * shape.top
         return split_flops(self.trained_stages, stem, stages, top)
 
-    def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
-        """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
-        return EfficientNet(self, dtype=dtype, name=name)
-
 
 class NormalizedConvolution(nn.Module):
     """Convolution without bias and its normalisation.

@@ -121,10 +121,6 @@ class ResNetConfig:
         around = self.shape.shortcut(stage, block)
         return total + (2 * side**2 * around.before * around.after if around else 0)
 
-    def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
-        """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
-        return ResNet(self, dtype=dtype, name=name)
-
 
 class NormalizedConvolution(nn.Module):
     """Convolution without bias, padded by half its kernel on every side, and its normalisation."""

@@ -148,10 +148,6 @@ class SwinConfig:
             stages.append(merging + depth * (attention + mlp))
         return split_flops(self.trained_stages, embedding, stages, 0)
 
-    def build(self, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
-        """The module: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
-        return Swin(self, dtype=dtype, name=name)
-
 
 class Block(nn.Module):
     """Pre-LayerNorm transformer block whose attention stays within windows."""

@@ -3,14 +3,22 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from geosurge_jax.models.efficientnet import EfficientNet, EfficientNetConfig
+from geosurge_jax.models.resnet import ResNet, ResNetConfig
+from geosurge_jax.models.swin import Swin, SwinConfig
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.vit import ViT
 from geosurge_jax.models.vit_config import ViTConfig
 
 # What a config's `kind` may lead to; the config boundary picks the class whose `KINDS` holds it.
-AnyTower = ViTConfig
+AnyTower = ViTConfig | SwinConfig | ResNetConfig | EfficientNetConfig
 
-TOWERS: dict[type[TowerConfig], type[nn.Module]] = {ViTConfig: ViT}
+TOWERS: dict[type[TowerConfig], type[nn.Module]] = {
+    ViTConfig: ViT,
+    SwinConfig: Swin,
+    ResNetConfig: ResNet,
+    EfficientNetConfig: EfficientNet,
+}
 
 
 def make_tower(config: TowerConfig, dtype: jnp.dtype, name: str | None = None) -> nn.Module:

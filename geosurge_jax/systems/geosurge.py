@@ -27,6 +27,7 @@ from geosurge_jax.models.sharding import (
     under,
 )
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.models.vit_config import ViTConfig
 from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
@@ -76,13 +77,16 @@ class GeoSurgeConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
-        side = self.visual.preprocessing.image_size
         cells = self.visual.grid * self.fusion.semantic_subgrid
-        if self.fusion.kind != "none" and side % cells:
+        if self.fusion.kind != "none" and self.visual.preprocessing.image_size % cells:
             raise ValueError(
-                f"config.system.fusion.semantic_subgrid={self.fusion.semantic_subgrid}: the tower's "
-                f"{self.visual.grid} patches along {side} pixels make {cells} cells, expected a number that "
-                f"divides {side}"
+                f"config.system.visual.preprocessing.image_size={self.visual.preprocessing.image_size}: "
+                f"expected a multiple of {cells}, so that class maps are cut where the tower's tokens are"
+            )
+        if isinstance(self.visual, ViTConfig) and self.visual.projection:
+            raise ValueError(
+                f"config.system.visual.projection={self.visual.projection}: expected 0, since class token "
+                f"and patches meet at one width"
             )
 
 

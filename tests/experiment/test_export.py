@@ -17,9 +17,10 @@ from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.workdir import Workdir, write_json
 from geosurge_jax.geo import build_hierarchy, load_hierarchy, save_hierarchy
 from geosurge_jax.interop.families import TOWER_FAMILIES
-from geosurge_jax.interop.loading import load_part, part_of
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
 from geosurge_jax.interop.parameters import load_safetensors
+from geosurge_jax.interop.part import part_of
 from geosurge_jax.training.checkpoint import Progress
 from geosurge_jax.training.parameters import flatten
 from geosurge_jax.training.stored import CheckpointError

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -7,54 +6,8 @@ import pytest
 from geosurge_jax.interop.families import efficientnet, resnet, swin
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.training.parameters import flatten
-from tests.models.test_stages import shapes
-from tests.parity.convolutional import parameters
+from tests.parity.comparison import load_tower
 from tests.parity.oracle import thaw
-
-FAMILIES = {
-    "swin-padded": swin.FAMILY,
-    "swin-whole": swin.FAMILY,
-    "resnet-basic": resnet.FAMILY,
-    "resnet-bottleneck": resnet.FAMILY,
-    "efficientnet-even": efficientnet.FAMILY,
-    "efficientnet-odd": efficientnet.FAMILY,
-}
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def case(request):
-    oracle, family = thaw(request.param), FAMILIES[request.param]
-    return oracle, family, family.read(oracle.config, oracle.preprocessor)
-
-
-def test_map_takes_every_tensor_of_the_file_once_and_fills_every_parameter(case):
-    oracle, family, config = case
-    params, left = parameters(oracle, family, config)
-    assert not left
-    expected = {path: leaf.shape for path, leaf in flatten(shapes(config)).items()}
-    assert {path: value.shape for path, value in flatten(params).items()} == expected
-    names = [entry.name for entry in family.entries(config)]
-    assert len({*names}) == len(names) == len(expected)
-
-
-def test_tensors_come_back_bit_for_bit_under_their_names(case):
-    oracle, family, config = case
-    params, _ = parameters(oracle, family, config)
-    flat = flatten(params)
-    written = {e.name: e.transform.to_theirs(flat[e.path]) for e in family.entries(config)}
-    prefix = (
-        family.prefixes[0] if f"{family.prefixes[0]}{next(iter(written))}" in oracle.weights else ""
-    )
-    for name, value in written.items():
-        theirs = oracle.weights[prefix + name]
-        assert value.shape == theirs.shape and value.tobytes() == theirs.tobytes(), name
-
-
-def test_config_written_is_the_config_read(case):
-    _, family, config = case
-    files = [json.loads(json.dumps(file)) for file in family.write(config)]
-    assert family.read(*files) == config
-    assert files[0]["model_type"] in family.model_types and config.kind == family.name
 
 
 def test_config_read_is_what_the_file_says():
@@ -153,8 +106,8 @@ def test_variants_are_refused_by_entry_and_value(family, entries, message):
 
 def test_statistics_of_batch_norm_are_the_running_ones():
     oracle = thaw("resnet-basic")
-    config = resnet.FAMILY.read(oracle.config, oracle.preprocessor)
-    flat = flatten(parameters(oracle, resnet.FAMILY, config)[0])
+    config, params = load_tower(oracle)
+    flat = flatten(params)
     theirs = oracle.weights["resnet.embedder.embedder.normalization.running_var"]
     np.testing.assert_array_equal(flat["stem/norm/variance"], theirs)
     assert (

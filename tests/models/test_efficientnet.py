@@ -4,13 +4,13 @@ import pytest
 
 from geosurge_jax.interop.families.efficientnet import FAMILY
 from geosurge_jax.models.efficientnet_sizes import EFFICIENTNET_SIZES
-from tests.parity.convolutional import TOLERANCE, errors
+from tests.parity.comparison import TOLERANCE, tower_errors
 from tests.parity.oracle import thaw
 
 
 @pytest.mark.parametrize("name", ["efficientnet-even", "efficientnet-odd"])
 def test_every_intermediate_equals_transformers(name):
-    differences = errors(thaw(name), FAMILY)
+    differences = tower_errors(thaw(name))
     assert {"stem", "stage_2/block_00", "stage_1/block_00/squeeze", "top"} < differences.keys()
     assert max(differences.values()) < TOLERANCE, differences
 

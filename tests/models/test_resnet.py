@@ -7,13 +7,13 @@ import pytest
 
 from geosurge_jax.interop.families.resnet import FAMILY
 from geosurge_jax.models.batch_norm import FrozenBatchNorm
-from tests.parity.convolutional import TOLERANCE, errors
+from tests.parity.comparison import TOLERANCE, tower_errors
 from tests.parity.oracle import thaw
 
 
 @pytest.mark.parametrize("name", ["resnet-basic", "resnet-bottleneck"])
 def test_every_intermediate_equals_transformers(name):
-    differences = errors(thaw(name), FAMILY)
+    differences = tower_errors(thaw(name))
     assert {"stem", "stage_0", "stage_1", "stage_1/block_00/shortcut"} < differences.keys()
     assert max(differences.values()) < TOLERANCE, differences
 

@@ -14,6 +14,7 @@ from geosurge_jax.models.efficientnet import EfficientNetConfig
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.models.resnet import ResNetConfig
 from geosurge_jax.models.swin import SwinConfig
+from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.layout import plan_layout
 from geosurge_jax.training.mesh import MeshConfig, batch_sharding, make_mesh
 from geosurge_jax.training.parameters import flatten, split_frozen, unflatten
@@ -38,7 +39,7 @@ def photo(config, batch=1):
 
 
 def shapes(config):
-    module = config.build(jnp.float32)
+    module = make_tower(config, jnp.float32)
     return jax.eval_shape(
         lambda image: module.init(jax.random.key(0), image, train=False)["params"], photo(config)
     )
@@ -86,7 +87,7 @@ def test_flops_are_the_published_ones_and_xlas_within_five_per_cent(kind, size, 
     frozen, trained = config.flops
     assert frozen == 0
     assert trained == pytest.approx(2e9 * published, rel=0.02)
-    module = config.build(jnp.float32)
+    module = make_tower(config, jnp.float32)
     forward = jax.jit(lambda params, image: module.apply({"params": params}, image, train=False))
     cost = forward.lower(shapes(config), photo(config)).cost_analysis()
     assert trained == pytest.approx(cost["flops"], rel=0.05)
@@ -120,7 +121,7 @@ def test_split_over_a_mesh_a_tower_computes_the_same_and_keeps_the_batch_split(
     kind, image_size, capfd
 ):
     config = tower(kind, "mu", image_size)
-    module, mesh = config.build(jnp.float32), make_mesh(MeshConfig(2, 2, 2))
+    module, mesh = make_tower(config, jnp.float32), make_mesh(MeshConfig(2, 2, 2))
     image = np.random.default_rng(0).integers(0, 256, (8, image_size, image_size, 3))
     image = jnp.asarray(image.astype(np.uint8))
     params = jax.jit(lambda: module.init(jax.random.key(0), image, train=False)["params"])()
@@ -176,7 +177,7 @@ def test_flops_move_from_frozen_to_trained_stage_by_stage(kind, size, image_size
 )
 def test_features_have_the_grid_and_width_of_the_config_in_the_compute_type(kind, size, image_size):
     config = tower(kind, size, image_size)
-    module = config.build(jnp.bfloat16)
+    module = make_tower(config, jnp.bfloat16)
     features, params = jax.eval_shape(
         lambda image: module.init_with_output(jax.random.key(0), image, train=False),
         photo(config, batch=2),

@@ -13,13 +13,14 @@ from geosurge_jax.models.swin_windows import (
     relative_positions,
     shift_mask,
 )
-from tests.parity.convolutional import TOLERANCE, errors, parameters
+from geosurge_jax.models.towers import make_tower
+from tests.parity.comparison import TOLERANCE, load_tower, tower_errors
 from tests.parity.oracle import thaw
 
 
 @pytest.mark.parametrize("name", ["swin-padded", "swin-whole"])
 def test_every_intermediate_equals_transformers(name):
-    differences = errors(thaw(name), FAMILY)
+    differences = tower_errors(thaw(name))
     assert {"stage_0", "stage_1", "stage_0/block_01/attention"} < differences.keys()
     assert max(differences.values()) < TOLERANCE, differences
 
@@ -69,10 +70,9 @@ def test_flops_of_a_small_tower_are_those_counted_by_hand():
 @pytest.mark.parametrize(("trained_stages", "random"), [(0, False), (1, True)])
 def test_dropout_acts_in_trained_stages_alone(trained_stages, random):
     oracle = thaw("swin-whole")
-    config = FAMILY.read(oracle.config, oracle.preprocessor)
-    params, _ = parameters(oracle, FAMILY, config)
+    config, params = load_tower(oracle)
     config = dataclasses.replace(config, trained_stages=trained_stages, dropout=0.5)
-    module, image = config.build(jnp.float32), jnp.asarray(oracle.inputs["image"])
+    module, image = make_tower(config, jnp.float32), jnp.asarray(oracle.inputs["image"])
 
     @jax.jit
     def run(key):

@@ -2,12 +2,20 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geosurge_jax.interop.families import TOWER_FAMILIES
+from geosurge_jax.interop.loading import load_part
+from geosurge_jax.interop.model_directory import StoredModel
+from geosurge_jax.interop.part import part_of
+from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.parameters import flatten
+
+TOLERANCE = 1e-5
 
 
 def shapes_of(module, inputs):
@@ -24,10 +32,15 @@ def train_argument(inputs):
 
 def outputs(module, params, inputs):
     """Outputs of all submodules by path, blocks counted through, and `pooled` and `tokens`."""
-    result, variables = module.apply(
-        {"params": params}, **inputs, **train_argument(inputs),
-        capture_intermediates=True, mutable=["intermediates"],
-    )  # fmt: skip
+
+    @jax.jit
+    def run(params, inputs):
+        return module.apply(
+            {"params": params}, **inputs, **train_argument(inputs),
+            capture_intermediates=True, mutable=["intermediates"],
+        )  # fmt: skip
+
+    result, variables = run(params, inputs)
     frozen = module.config.segments[0] if hasattr(module.config, "segments") else 0
     found = {}
     for path, value in flatten(variables["intermediates"]).items():
@@ -53,3 +66,30 @@ def largest_differences(oracle, module, params):
         assert ours.shape == expected.shape, f"{name}: {ours.shape}, expected {expected.shape}"
         differences[name] = float(np.abs(ours - expected).max())
     return differences
+
+
+def family_of(model_type):
+    """The family of image towers that reads a model type."""
+    return next(one for one in TOWER_FAMILIES.values() if model_type in one.model_types)
+
+
+def tower_shapes(config):
+    """Shapes of a tower's parameters."""
+    side = config.preprocessing.image_size
+    image = jnp.zeros((1, side, side, 3), jnp.uint8)
+    return shapes_of(make_tower(config, jnp.float32), {"image": image})
+
+
+def load_tower(oracle):
+    """Config and parameters of an oracle's tower, by the map of its family."""
+    family = family_of(oracle.config["model_type"])
+    config = family.read(oracle.config, oracle.preprocessor)
+    where = Path(oracle.name)
+    stored = StoredModel(where, oracle.config, oracle.preprocessor, oracle.weights, {})
+    return config, load_part(part_of(stored, family, config, tower_shapes(config)))
+
+
+def tower_errors(oracle):
+    """Largest absolute difference at every place that an oracle of a tower names."""
+    config, params = load_tower(oracle)
+    return largest_differences(oracle, make_tower(config, jnp.float32), params)

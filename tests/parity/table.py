@@ -13,42 +13,25 @@ import numpy as np
 
 from geosurge_jax.experiment.assembly import framing
 from geosurge_jax.input.examples import DecodedRecord, evaluation_views
-from geosurge_jax.interop.families import (
-    TOWER_FAMILIES,
-    clip_text,
-    efficientnet,
-    resnet,
-    siglip_text,
-    swin,
-)
+from geosurge_jax.interop.families import clip_text, siglip_text
 from geosurge_jax.interop.families.image_processor import read_preprocessing
 from geosurge_jax.interop.geoclip import read_image_head, read_location_encoder
-from geosurge_jax.interop.loading import load_part, part_of
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
+from geosurge_jax.interop.part import part_of
 from geosurge_jax.models.location_encoder import LocationEncoder
 from geosurge_jax.models.projection_head import ProjectionHead
 from geosurge_jax.models.text import TextTower
-from geosurge_jax.models.towers import make_tower
-from tests.parity import convolutional
-from tests.parity.comparison import largest_differences, shapes_of
+from tests.parity.comparison import largest_differences, shapes_of, tower_errors
 from tests.parity.oracle import FOLDER, Oracle, thaw
 
 TEXTS = (clip_text.FAMILY, siglip_text.FAMILY)
-CONVOLUTIONAL = {
-    family.name: family for family in (swin.FAMILY, resnet.FAMILY, efficientnet.FAMILY)
-}
 
 Differences = dict[str, float]
 
 
 def image_tower(oracle: Oracle, folder: Path) -> Differences:
-    stored = open_model(oracle.write_directory(folder))
-    families = TOWER_FAMILIES.values()
-    family = next(one for one in families if stored.config["model_type"] in one.model_types)
-    config = family.read(stored.config, stored.preprocessor)
-    module = make_tower(config, jnp.float32)
-    shapes = shapes_of(module, {"image": jnp.asarray(oracle.inputs["image"])})
-    return largest_differences(oracle, module, load_part(part_of(stored, family, config, shapes)))
+    return tower_errors(oracle)
 
 
 def text_tower(oracle: Oracle, folder: Path) -> Differences:
@@ -58,10 +41,6 @@ def text_tower(oracle: Oracle, folder: Path) -> Differences:
     module = TextTower(config)
     shapes = shapes_of(module, {"tokens": jnp.zeros((1, config.context), jnp.int32)})
     return largest_differences(oracle, module, load_part(part_of(stored, family, config, shapes)))
-
-
-def convolutional_tower(oracle: Oracle, folder: Path) -> Differences:
-    return convolutional.errors(oracle, CONVOLUTIONAL[oracle.name.split("-")[0]])
 
 
 def only_file(oracle: Oracle, folder: Path) -> Path:
@@ -113,8 +92,6 @@ def kind_of(oracle: Oracle) -> tuple[str, Callable[[Oracle, Path], Differences]]
         return "image preprocessing", image_processors
     if "tokens" in oracle.inputs:
         return "text tower", text_tower
-    if oracle.name.split("-")[0] in CONVOLUTIONAL:
-        return "image tower", convolutional_tower
     return "image tower", image_tower
 
 

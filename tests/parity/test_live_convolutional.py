@@ -1,11 +1,12 @@
 """What our families write, read by transformers itself, and the frozen models made again."""
 
+import jax
 import numpy as np
 import pytest
 
 from geosurge_jax.interop.families import efficientnet, resnet, swin
-from geosurge_jax.training.parameters import flatten
-from tests.parity.convolutional import TOLERANCE, errors, parameters
+from geosurge_jax.interop.towers_out import to_tensors
+from tests.parity.comparison import TOLERANCE, load_tower, tower_errors
 from tests.parity.oracle import Oracle, thaw
 from tests.parity.oracles_convolutional import oracles
 
@@ -42,12 +43,11 @@ def test_directory_written_loads_in_transformers_and_computes_the_same(name, liv
     for path, value in frozen.expected.items():
         np.testing.assert_allclose(oracle.expected[path], value, atol=TOLERANCE, err_msg=path)
     family = FAMILIES[name.split("-")[0]]
-    differences = errors(oracle, family)
+    differences = tower_errors(oracle)
     assert max(differences.values()) < TOLERANCE, differences
 
-    config = family.read(oracle.config, oracle.preprocessor)
-    flat = flatten(parameters(oracle, family, config)[0])
-    weights = {e.name: e.transform.to_theirs(flat[e.path]) for e in family.entries(config)}
+    config, params = load_tower(oracle)
+    weights = to_tensors(jax.device_get(params), family, config)
     entries, preprocessor = family.write(config)
     Oracle(name, entries, preprocessor, weights, {}, {}, "").write_directory(tmp_path)
     model, report = getattr(transformers, CLASSES[family.name]).from_pretrained(

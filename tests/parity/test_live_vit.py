@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geosurge_jax.interop.families import TOWER_FAMILIES, clip_text, siglip_text
-from geosurge_jax.interop.loading import Part, check_names, load_part, part_of
+from geosurge_jax.interop.families import clip_text, siglip_text
+from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
+from geosurge_jax.interop.part import Part, check_names, part_of
 from geosurge_jax.interop.towers_out import write_tower
 from geosurge_jax.models.text import TextTower
-from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.parameters import flatten
 from tests.parity import oracles_vit
-from tests.parity.comparison import shapes_of
+from tests.parity.comparison import family_of, shapes_of, tower_shapes
 from tests.parity.oracle import thaw
 from tests.parity.published import MODELS, PUBLISHED
 
@@ -34,16 +34,6 @@ FROZEN = (
 # What transformers makes anew where a file lacks it, and nobody asks for: ViT's pooler, a token for masks,
 # and no registers as an empty tensor.
 MADE_ANEW = {"pooler.dense.weight", "pooler.dense.bias", "embeddings.mask_token"}
-
-
-def family_of(model_type):
-    return next(one for one in TOWER_FAMILIES.values() if model_type in one.model_types)
-
-
-def tower_shapes(config):
-    side = config.preprocessing.image_size
-    image = jnp.zeros((1, side, side, 3), jnp.uint8)
-    return shapes_of(make_tower(config, jnp.float32), {"image": image})
 
 
 @pytest.fixture(scope="module")

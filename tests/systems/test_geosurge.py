@@ -8,7 +8,9 @@ from configs.geosurge import get_config
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.systems.geosurge import build
-from geosurge_jax.training.parameters import flatten
+from geosurge_jax.training.parameters import flatten, merge, split_frozen
+from tests.parity.comparison import family_of
+from tests.parity.oracle import thaw
 
 
 def small_config():
@@ -99,3 +101,49 @@ def test_analytic_flops_are_what_the_compiler_counts(hierarchy, batch):
     counted = compiled.cost_analysis()["flops"] / 6
     # The compiler also counts norms, activations and softmax, which at this width are a good part.
     assert system.flops.forward + padding < counted < 2 * (system.flops.forward + padding)
+
+
+@pytest.mark.parametrize("name", ["swin-whole", "resnet-basic", "efficientnet-even", "siglip"])
+def test_any_tower_serves_as_the_eye(hierarchy, batch, name):
+    oracle = thaw(name)
+    tower = family_of(oracle.config["model_type"]).read(oracle.config, oracle.preprocessor)
+    if tower.preprocessing.image_size % tower.grid:
+        preprocessing = dataclasses.replace(tower.preprocessing, image_size=64)
+        tower = dataclasses.replace(tower, preprocessing=preprocessing)
+    raw = get_config("tiny").to_dict()
+    raw["system"]["visual"] = dataclasses.asdict(tower)
+    config = parse(raw).system
+    assert config.visual == tower
+    side = tower.preprocessing.image_size
+    rng = np.random.default_rng(2)
+    photos = {
+        "image": rng.integers(0, 256, (2, side, side, 3)).astype(np.uint8),
+        "segmentation": rng.integers(0, 150, (2, side, side)).astype(np.uint8),
+        "cells": batch["cells"][:2],
+    }
+    system = build(config, hierarchy)
+    params = jax.jit(system.init)(jax.random.key(0), photos)
+    log_prob = jax.jit(system.posterior)(params, photos).log_prob
+    np.testing.assert_allclose(np.exp(log_prob).sum(axis=1), 1, rtol=1e-5)
+    frozen, trained = (
+        split_frozen(params, system.frozen_rules)[::-1] if system.frozen_rules else ({}, params)
+    )
+    gradient = jax.jit(
+        jax.grad(lambda trained: system.loss(merge(trained, frozen), photos, None)[0].sum())
+    )(trained)
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient["visual"])[:4])
+
+
+def test_towers_of_no_kind_and_projections_are_refused():
+    raw = get_config("tiny").to_dict()
+    raw["system"]["visual"]["kind"] = "mlp"
+    with pytest.raises(ValueError, match="config.system.visual.kind='mlp': expected one of .'vit'"):
+        parse(raw)
+    raw["system"]["visual"].update(kind="clip")
+    raw["system"]["fusion"]["semantic_subgrid"] = 3
+    with pytest.raises(ValueError, match="image_size=32: expected a multiple of 12"):
+        parse(raw)
+    raw["system"]["fusion"]["semantic_subgrid"] = 1
+    raw["system"]["visual"].update(projection=8)
+    with pytest.raises(ValueError, match="config.system.visual.projection=8: expected 0"):
+        parse(raw)

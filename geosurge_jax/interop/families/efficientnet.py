@@ -174,7 +174,7 @@ def _convolution(path: str, convolution: str, norm: str) -> list[Entry]:
 FAMILY = Family(
     name="efficientnet",
     model_types=("efficientnet",),
-    prefixes=("efficientnet.", ""),
+    prefixes=("", "efficientnet."),
     read=read,
     entries=entries,
     ignored=(r"^classifier\.", r"\.num_batches_tracked$"),

@@ -113,7 +113,7 @@ def _convolution(path: str, name: str) -> list[Entry]:
 FAMILY = Family(
     name="resnet",
     model_types=("resnet",),
-    prefixes=("resnet.", ""),
+    prefixes=("", "resnet."),
     read=read,
     entries=entries,
     ignored=(r"^classifier\.", r"\.num_batches_tracked$"),

@@ -9,19 +9,27 @@ from geosurge_jax.interop.families.image_processor import (
     read_preprocessing,
     write_preprocessing,
 )
+from geosurge_jax.interop.families.transformer import Names, affine, block_entries
 from geosurge_jax.interop.family import Family, WeightsError
-from geosurge_jax.interop.weight_map import (
-    CONVOLUTION,
-    LINEAR,
-    Entry,
-    heads_bias,
-    heads_in,
-    heads_out,
-)
+from geosurge_jax.interop.weight_map import CONVOLUTION, LINEAR, Entry
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.models.swin import MLP_RATIO, SWIN_SIZES, SwinConfig, SwinSize
 
 PROCESSOR = "ViTImageProcessor"
+
+NAMES = Names(
+    patch="embeddings.patch_embeddings.projection",
+    block="encoder.layers.{}.blocks.{}",
+    attention=(
+        "layernorm_before",
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+    ),
+    mlp=("layernorm_after", "intermediate.dense", "output.dense"),
+    norm="layernorm",
+)
 
 
 def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> SwinConfig:
@@ -98,12 +106,10 @@ def write(config: SwinConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 def entries(config: SwinConfig) -> tuple[Entry, ...]:
     """Where each parameter comes from."""
     found = [
-        Entry(
-            "patch_embedding/kernel", "embeddings.patch_embeddings.projection.weight", CONVOLUTION
-        ),
-        Entry("patch_embedding/bias", "embeddings.patch_embeddings.projection.bias"),
-        *_norm("patch_norm", "embeddings.norm"),
-        *_norm("norm", "layernorm"),
+        Entry("patch_embedding/kernel", f"{NAMES.patch}.weight", CONVOLUTION),
+        Entry("patch_embedding/bias", f"{NAMES.patch}.bias"),
+        *affine("patch_norm", "embeddings.norm"),
+        *affine("norm", NAMES.norm),
     ]
     for stage, (depth, heads) in enumerate(
         zip(config.shape.depths, config.shape.heads, strict=True)
@@ -112,43 +118,19 @@ def entries(config: SwinConfig) -> tuple[Entry, ...]:
             # Theirs ends the stage before with it.
             path, name = f"stage_{stage}/merging", f"encoder.layers.{stage - 1}.downsample"
             found.append(Entry(f"{path}/reduction/kernel", f"{name}.reduction.weight", LINEAR))
-            found.extend(_norm(f"{path}/norm", f"{name}.norm"))
+            found.extend(affine(f"{path}/norm", f"{name}.norm"))
         for block in range(depth):
-            path = f"stage_{stage}/block_{block:02d}"
-            found.extend(_block(path, f"encoder.layers.{stage}.blocks.{block}", heads))
+            path, name = f"stage_{stage}/block_{block:02d}", NAMES.block.format(stage, block)
+            found.extend(block_entries(path, name, NAMES, heads))
+            bias = f"{name}.attention.self.relative_position_bias_table"
+            found.append(Entry(f"{path}/attention/relative_position_bias", bias))
     return tuple(found)
-
-
-def _block(path: str, name: str, heads: int) -> list[Entry]:
-    attention = f"{path}/attention"
-    found = [
-        *_norm(f"{path}/attention_norm", f"{name}.layernorm_before"),
-        *_norm(f"{path}/mlp_norm", f"{name}.layernorm_after"),
-        Entry(
-            f"{attention}/relative_position_bias",
-            f"{name}.attention.self.relative_position_bias_table",
-        ),
-        Entry(f"{attention}/out/kernel", f"{name}.attention.output.dense.weight", heads_in(heads)),
-        Entry(f"{attention}/out/bias", f"{name}.attention.output.dense.bias"),
-    ]
-    for part in ("query", "key", "value"):
-        theirs = f"{name}.attention.self.{part}"
-        found.append(Entry(f"{attention}/{part}/kernel", f"{theirs}.weight", heads_out(heads)))
-        found.append(Entry(f"{attention}/{part}/bias", f"{theirs}.bias", heads_bias(heads)))
-    for ours, theirs in (("up", "intermediate"), ("down", "output")):
-        found.append(Entry(f"{path}/mlp/{ours}/kernel", f"{name}.{theirs}.dense.weight", LINEAR))
-        found.append(Entry(f"{path}/mlp/{ours}/bias", f"{name}.{theirs}.dense.bias"))
-    return found
-
-
-def _norm(path: str, name: str) -> list[Entry]:
-    return [Entry(f"{path}/scale", f"{name}.weight"), Entry(f"{path}/bias", f"{name}.bias")]
 
 
 FAMILY = Family(
     name="swin",
     model_types=("swin",),
-    prefixes=("swin.", ""),
+    prefixes=("", "swin."),
     read=read,
     entries=entries,
     ignored=(
