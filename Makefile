@@ -1,13 +1,15 @@
 # make demo   the whole path on a generated Earth, minutes on two cores
 # make test   the fast test suite
+# make parity the parts beside torch and transformers as they are today, in an environment of its own
 # PYTHON=python3.12 make ... chooses the interpreter that the environment is made with (3.11 and 3.12 work)
 
 PYTHON ?= python3
 VENV := .venv
+PARITY := .venv-parity
 RUN := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(VENV)/bin/python
 WORKERS ?= 2
 
-.PHONY: venv demo test test-slow lint lock clean
+.PHONY: venv demo test test-slow parity lint lock clean
 
 venv: $(VENV)/installed
 
@@ -26,6 +28,14 @@ test: venv
 test-slow: venv
 	$(RUN) -m pytest -q -m slow
 
+parity: $(PARITY)/installed
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(PARITY)/bin/python -m pytest -q -m parity tests/parity
+
+$(PARITY)/installed: requirements-parity.txt requirements.txt
+	$(PYTHON) -m venv --clear $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-parity.txt
+	@touch $@
+
 lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -36,4 +46,4 @@ lock:
 		requirements-dev.txt -o requirements.lock
 
 clean:
-	rm -rf $(VENV) workdir datasets
+	rm -rf $(VENV) $(PARITY) workdir datasets

@@ -46,21 +46,50 @@ def make_array(
     """One parameter on its devices; only the rows that a device of this process holds are read."""
     shape = leaf.shape[1:] if sources.stacked else leaf.shape
 
-    def ours(entry: Entry, index: tuple[slice, ...]) -> np.ndarray:
+    def fill(rows: np.ndarray, entry: Entry, index: tuple[slice, ...]) -> None:
         array = entry.transform.to_ours(find(entry))
         if entry.grid is not None and array.shape != shape:
             array = resize_positions(array, entry.grid, math.isqrt(shape[0] - entry.grid.before))
-        piece = np.array(array[index], leaf.dtype, order="C")
-        if not np.isfinite(piece).all():
+        rows[...] = array[index]
+        if not np.isfinite(rows).all():
             raise WeightsError(f"{where}: {entry.name} holds weights that are NaN or infinite")
-        return piece
 
-    def read(index: tuple[slice, ...] | None) -> np.ndarray:
-        index = index or (slice(None),) * len(leaf.shape)
+    def read(index: tuple[slice, ...]) -> np.ndarray:
+        sizes = [len(range(*s.indices(n))) for s, n in zip(index, leaf.shape, strict=True)]
+        rows = np.empty(sizes, leaf.dtype)
         if not sources.stacked:
-            return ours(sources.entries[0], index)
-        return np.stack([ours(entry, index[1:]) for entry in sources.entries[index[0]]])
+            fill(rows, sources.entries[0], index)
+            return rows
+        for block, entry in zip(rows, sources.entries[index[0]], strict=True):
+            fill(block, entry, index[1:])
+        return rows
 
     if leaf.sharding is None:
-        return jnp.asarray(read(None))
-    return jax.make_array_from_callback(leaf.shape, leaf.sharding, read)
+        return jnp.asarray(read((slice(None),) * len(leaf.shape)))
+    return place(leaf.shape, leaf.sharding, read)
+
+
+def place(
+    shape: tuple[int, ...],
+    sharding: jax.sharding.Sharding,
+    read: Callable[[tuple[slice, ...]], np.ndarray],
+) -> jax.Array:
+    """Makes an array of what this process' devices hold of it, one device after the other.
+
+    `jax.make_array_from_callback` has the rows of all devices on the host at once, and asks for the same
+    rows again for each replica.
+
+    Args:
+        shape: of the whole array.
+        sharding: how it is laid over devices.
+        read: the part of the array that slices along its axes cut out.
+    """
+    holders: dict[str, tuple[tuple[slice, ...], list[Any]]] = {}
+    for device, index in sharding.addressable_devices_indices_map(shape).items():
+        index = index or (slice(None),) * len(shape)
+        holders.setdefault(str(index), (index, []))[1].append(device)
+    arrays = []
+    for index, devices in holders.values():
+        rows = read(index)
+        arrays += [jax.device_put(rows, device) for device in devices]
+    return jax.make_array_from_single_device_arrays(shape, sharding, arrays)

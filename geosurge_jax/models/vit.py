@@ -12,9 +12,10 @@ from geosurge_jax.models.vit_config import ViTConfig
 
 
 def patches(grid: jax.Array, patch: int) -> jax.Array:
-    """Cuts `[B, H, W, C]` into `[B, P, patch * patch * C]`, rows first."""
+    """Cuts `[B, H, W, C]` into `[B, P, patch * patch * C]`, rows first; only whole patches, from top left."""
     batch, height, width, channels = grid.shape
     rows, columns = height // patch, width // patch
+    grid = grid[:, : rows * patch, : columns * patch]
     cut = grid.reshape(batch, rows, patch, columns, patch, channels).transpose(0, 1, 3, 2, 4, 5)
     return cut.reshape(batch, rows * columns, patch * patch * channels)
 

@@ -89,7 +89,8 @@ class ViTConfig:
         norm_epsilon: epsilon of every LayerNorm (CLIP 1e-5, ViT 1e-12, SigLIP 1e-6).
         projection: width of a linear projection of the pooled vector without bias, CLIP's way into the
             space that it shares with texts; 0 for none.
-        preprocessing: what the tower expects of photos; its `image_size` a multiple of `patch`.
+        preprocessing: what the tower expects of photos; its `image_size` a multiple of `patch`, or so little
+            more that each patch would not be a pixel wider; that rest, right and below, is not seen.
         trained_blocks: the last so many blocks (and what follows them) are trained, the rest of the tower
             is frozen; -1 trains everything, 0 nothing.
         scan: compile one block and scan over the stack instead of unrolling it.
@@ -124,7 +125,8 @@ class ViTConfig:
                 raise ValueError(
                     f"config.system.visual.{name}={value!r}: expected one of {[*allowed]}"
                 )
-        if self.preprocessing.image_size % self.patch:
+        # SigLIP's SO400M has 27 patches of 14 pixels in 384: what is left is less than a pixel a patch.
+        if self.preprocessing.image_size % self.patch >= max(self.grid, 1):
             raise ValueError(
                 f"config.system.visual.preprocessing.image_size={self.preprocessing.image_size}: expected "
                 f"a multiple of config.system.visual.patch={self.patch}"

@@ -21,8 +21,8 @@ from tests.parity.comparison import TOLERANCE, family_of, largest_differences, t
 from tests.parity.oracle import Oracle, thaw
 
 FROZEN = (
-    "clip", "clip_gelu", "clip_resized", "siglip", "siglip_resized", "vit", "vit_resized", "dinov2",
-    "dinov2_resized", "dinov2_registers", "dinov2_gated", "dinov3", "dinov3_gated", "swin-padded",
+    "clip", "clip_gelu", "clip_resized", "siglip", "siglip_resized", "siglip_uneven", "vit", "vit_resized",
+    "dinov2", "dinov2_resized", "dinov2_registers", "dinov2_gated", "dinov3", "dinov3_gated", "swin-padded",
     "swin-whole", "resnet-basic", "resnet-bottleneck", "efficientnet-even", "efficientnet-odd",
 )  # fmt: skip
 

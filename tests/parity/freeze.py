@@ -3,17 +3,17 @@
 .venv-parity/bin/python -m tests.parity.freeze
 """
 
-import warnings
-
+from tests.parity import freeze_torch_files
 from tests.parity.live import ORACLES
 
 
 def main():
-    warnings.simplefilter("error")
     for make in ORACLES:
         for oracle in make():
             path = oracle.freeze()
-            print(f"{path.name}: {path.stat().st_size:,} bytes")
+            files = [path] if path.is_file() else [*path.iterdir()]
+            print(f"{path.name}: {sum(file.stat().st_size for file in files):,} bytes")
+    freeze_torch_files.freeze()
 
 
 if __name__ == "__main__":

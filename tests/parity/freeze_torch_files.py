@@ -1,4 +1,7 @@
-"""Writes small files with torch.save, and what torch has in them, for tests that run without torch."""
+"""Writes small files with torch.save, and what torch has in them, for tests that run without torch.
+
+The legacy format names tensors' memory by its address, so legacy.bin has other bytes each time.
+"""
 
 from collections import OrderedDict
 from pathlib import Path

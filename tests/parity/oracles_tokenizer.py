@@ -1,6 +1,6 @@
 """Tiny tokenizers of the makes that published text towers have, and the ids that transformers gives.
 
-The `tokenizers` trainers learn them from a few sentences; each is written as a model's directory, with
+The `tokenizers` trainers have learned them from a few sentences; each is written as a model's directory, with
 expected.json beside it.
 """
 
@@ -167,21 +167,31 @@ def gemma():
     return library
 
 
+def learned(name, train):
+    """The frozen tokenizer and its file; learned anew where there is none: trainers break ties by chance."""
+    from tokenizers import Tokenizer
+
+    path = FOLDER / name / "tokenizer.json"
+    text = path.read_text() if path.exists() else train().to_str()
+    return Tokenizer.from_str(text), text
+
+
 def canonical(sentence):
     """What transformers' SiglipTokenizer, which needs SentencePiece, does in Python, step by step."""
     kept = [letter for letter in sentence.lower() if letter not in string.punctuation]
     return re.sub(r"\s+", " ", "".join(kept)).strip()
 
 
-def record(name, library, context, fast_class, before, tokenizer_class, special, in_map=()):
+def record(name, train, context, fast_class, before, tokenizer_class, special, in_map=()):
     """Ids by a class of transformers that reads the same tokenizer.json."""
     import tokenizers
     import transformers
 
+    library, text = learned(name, train)
     settings = {"tokenizer_class": tokenizer_class, "model_max_length": context}
     settings |= {key: value for key, value in special.items() if key not in in_map}
     files = {
-        "tokenizer.json": library.to_str(),
+        "tokenizer.json": text,
         "tokenizer_config.json": json.dumps(settings),
     }
     if in_map:
@@ -209,7 +219,7 @@ def tokenizer_oracles():
     return [
         record(
             "tokenizer_clip",
-            clip(),
+            clip,
             32,
             t.CLIPTokenizerFast,
             str,
@@ -219,7 +229,7 @@ def tokenizer_oracles():
         ),
         record(
             "tokenizer_siglip",
-            unigram(),
+            unigram,
             24,
             t.PreTrainedTokenizerFast,
             canonical,
@@ -228,7 +238,7 @@ def tokenizer_oracles():
         ),
         record(
             "tokenizer_siglip2",
-            gemma(),
+            gemma,
             24,
             t.PreTrainedTokenizerFast,
             str.lower,

@@ -114,15 +114,16 @@ def clip(name, side=32, act="quick_gelu", projection=24):
     return Oracle(**{**vars(made), "config": whole})
 
 
-def siglip(name, side=32):
+def siglip(name, side=32, trained_side=32):
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    model = randomize(SiglipVisionModel(SiglipVisionConfig(**MU, intermediate_size=64)), 2)
+    config = SiglipVisionConfig(**MU | {"image_size": trained_side}, intermediate_size=64)
+    model = randomize(SiglipVisionModel(config), 2)
     vision = model.vision_model
     modules = {f"blocks_{i:02d}": layer for i, layer in enumerate(vision.encoder.layers)}
     modules |= {"norm": vision.post_layernorm, "pooling/norm": vision.head.layernorm}
     photo = image(side)
-    output, seen = capture(model, modules, photo, interpolate_pos_encoding=side != 32)
+    output, seen = capture(model, modules, photo, interpolate_pos_encoding=side != trained_side)
     seen |= {"tokens": output.last_hidden_state, "pooled": output.pooler_output}
     return oracle(name, model, resized(STRETCH, side), photo, seen)
 
@@ -187,6 +188,8 @@ def oracles():
         clip("clip_resized", side=48),
         siglip("siglip"),
         siglip("siglip_resized", side=24),
+        # Whole patches and three pixels more, as SO400M has 384 pixels for 27 patches of 14.
+        siglip("siglip_uneven", side=35, trained_side=35),
         vit("vit"),
         vit("vit_resized", side=48),
         dinov2("dinov2"),
