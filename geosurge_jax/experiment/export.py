@@ -18,9 +18,10 @@ from geosurge_jax.experiment.run_record import code_versions
 from geosurge_jax.experiment.workdir import open_trained, read_record, write_json
 from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.interop.exported_model import PARAMETERS
+from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.parameters import save_safetensors
 from geosurge_jax.interop.stablehlo import write_artefact
-from geosurge_jax.interop.towers_out import write_tower
+from geosurge_jax.interop.writing import write_model
 from geosurge_jax.systems.contract import Params, System
 from geosurge_jax.training.parameters import flatten, unflatten
 from geosurge_jax.training.stored import meet
@@ -83,7 +84,7 @@ def write_towers(folder: Path, system: System, params: Params) -> None:
     flat = flatten(params)
     for path, tower in system.towers.items():
         part = {n.removeprefix(f"{path}/"): a for n, a in flat.items() if n.startswith(f"{path}/")}
-        write_tower(folder / path, tower, unflatten(part))
+        write_model(folder / path, TOWER_FAMILIES[tower.kind], tower, unflatten(part))
 
 
 def as_type(params: Params, dtype: str) -> Params:

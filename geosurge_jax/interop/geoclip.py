@@ -18,8 +18,10 @@ from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.part import Part
+from geosurge_jax.interop.safetensors_file import open_safetensors, write_safetensors
 from geosurge_jax.interop.torch_file import open_torch
 from geosurge_jax.interop.weight_map import Entry
+from geosurge_jax.interop.writing import METADATA, to_tensors
 from geosurge_jax.models.location_encoder import (
     HIDDEN_LAYERS,
     LocationEncoder,
@@ -66,7 +68,7 @@ def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderC
     Raises:
         WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
-    tensors = open_torch(path)
+    tensors = _open(path)
     config = LocationEncoderConfig(
         projection=projection,
         sigmas=_sigmas(tensors),
@@ -89,7 +91,7 @@ def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
     Raises:
         WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
-    tensors = open_torch(path)
+    tensors = _open(path)
     config = ProjectionHeadConfig(
         hidden=_rows(tensors, "0.weight", IMAGE_HIDDEN), width=_rows(tensors, "2.weight", WIDTH)
     )
@@ -100,18 +102,36 @@ def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
     )
 
 
+def write_part(path: Path, params: Params, entries: tuple[Entry, ...]) -> None:
+    """Writes a part as safetensors under its published names; the readers here take that form too.
+
+    Args:
+        path: NAME.safetensors.
+        params: host arrays.
+        entries: `location_encoder_entries(config)` or `image_head_entries()`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_safetensors(path, to_tensors(params, entries), METADATA)
+
+
 def read_logit_scale(path: Path) -> float:
     """Reads logit_scale_weights.pth: the logarithm of what cosines are multiplied by.
 
     Raises:
         WeightsError: it holds something else than one finite number.
     """
-    tensors = open_torch(path)
+    tensors = _open(path)
     values = [float(tensor) for tensor in tensors.values() if tensor.size == 1]
     if len(tensors) != 1 or len(values) != 1 or not math.isfinite(values[0]):
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         raise WeightsError(f"{path}: holds {quoted(shapes)} {values}: expected one finite number")
     return values[0]
+
+
+def _open(path: Path) -> dict[str, np.ndarray]:
+    return open_safetensors(path) if path.suffix == ".safetensors" else open_torch(path)
 
 
 def _rows(tensors: Mapping[str, np.ndarray], name: str, default: int) -> int:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from geosurge_jax.interop.geoclip import (
     read_image_head,
     read_location_encoder,
     read_logit_scale,
+    write_part,
 )
+from geosurge_jax.interop.safetensors_file import open_safetensors
 from geosurge_jax.interop.torch_file import open_torch
 from geosurge_jax.models.location_encoder import PROJECTIONS, LocationEncoder
 from geosurge_jax.models.projection_head import ProjectionHead
-from geosurge_jax.training.parameters import flatten
 from tests.parity.oracle import thaw
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "reference"
@@ -71,19 +73,19 @@ def test_the_image_head_equals_torch(head_file):
     np.testing.assert_allclose(ours, oracle.expected["pooled"], atol=1e-6, rtol=0)
 
 
-def test_both_maps_go_back(encoder_file, head_file):
+def test_both_parts_go_out_and_come_back(encoder_file, head_file, tmp_path):
     config, encoder = read_location_encoder(encoder_file, "equal_earth")
-    _, head = read_image_head(head_file)
-    for path, params, entries in (
-        (encoder_file, encoder, location_encoder_entries(config)),
-        (head_file, head, image_head_entries()),
-    ):
-        ours = flatten(params)
-        back = {entry.name: entry.transform.to_theirs(ours[entry.path]) for entry in entries}
-        stored = open_torch(path)
-        assert set(back) == set(stored) and set(ours) == {entry.path for entry in entries}
+    shape, head = read_image_head(head_file)
+    written = tmp_path / "encoder.safetensors", tmp_path / "head.safetensors"
+    write_part(written[0], jax.device_get(encoder), location_encoder_entries(config))
+    write_part(written[1], jax.device_get(head), image_head_entries())
+    for path, back in zip((encoder_file, head_file), written, strict=True):
+        stored, tensors = open_torch(path), open_safetensors(back)
+        assert set(tensors) == set(stored)
         for name, tensor in stored.items():
-            np.testing.assert_array_equal(back[name], tensor)
+            np.testing.assert_array_equal(tensors[name], tensor)
+    chex.assert_trees_all_equal(read_location_encoder(written[0], "equal_earth"), (config, encoder))
+    chex.assert_trees_all_equal(read_image_head(written[1]), (shape, head))
 
 
 def test_one_error_names_all_that_is_wrong(encoder_file, monkeypatch):

@@ -13,7 +13,8 @@ from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
 from geosurge_jax.interop.part import part_of
-from geosurge_jax.interop.towers_out import to_tensors
+from geosurge_jax.interop.safetensors_file import open_safetensors
+from geosurge_jax.interop.writing import write_model
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.parameters import flatten
@@ -61,6 +62,11 @@ def loaded(tmp_path_factory):
     return found
 
 
+def written(directory, one, config, params):
+    write_model(directory, one.family, config, jax.device_get(params))
+    return open_safetensors(directory / "model.safetensors")
+
+
 @pytest.mark.parametrize("name", FROZEN)
 def test_every_named_intermediate_agrees(loaded, name):
     one = loaded[name]
@@ -71,13 +77,13 @@ def test_every_named_intermediate_agrees(loaded, name):
 
 
 @pytest.mark.parametrize("name", FROZEN)
-def test_tensors_go_back_under_the_same_names_in_the_same_bits(loaded, name):
+def test_tensors_go_back_under_the_same_names_in_the_same_bits(loaded, name, tmp_path):
     one = loaded[name]
     # Some oracles are whole classifiers, whose towers have a prefix.
     weights = {
         key.removeprefix(f"{one.family.name}."): array for key, array in one.oracle.weights.items()
     }
-    tensors = to_tensors(jax.device_get(one.params), one.family, one.config)
+    tensors = written(tmp_path, one, one.config, one.params)
     no_parameters = r"mask_token|^pooler|^classifier|num_batches_tracked|relative_position_index"
     there = {key for key, value in weights.items() if value.size}
     assert set(tensors) == {key for key in there if not re.search(no_parameters, key)}
@@ -99,15 +105,15 @@ def test_a_written_description_reads_back_the_same(loaded, name):
 
 
 @pytest.mark.parametrize(("trained_blocks", "scan"), [(1, False), (1, True), (0, True), (-1, True)])
-def test_stacks_are_filled_block_by_block(loaded, trained_blocks, scan):
+def test_stacks_are_filled_block_by_block(loaded, trained_blocks, scan, tmp_path):
     one = loaded["dinov2_gated"]
     config = dataclasses.replace(one.config, trained_blocks=trained_blocks, scan=scan)
     params = load_part(one.part(config))
     image = jnp.asarray(one.oracle.inputs["image"])
     features = make_tower(config, jnp.float32).apply({"params": params}, image, train=False)
     np.testing.assert_allclose(features.tokens, one.oracle.expected["tokens"], atol=1e-5)
-    tensors = to_tensors(jax.device_get(params), one.family, config)
-    for key, tensor in to_tensors(jax.device_get(one.params), one.family, one.config).items():
+    tensors = written(tmp_path / "stacked", one, config, params)
+    for key, tensor in written(tmp_path / "plain", one, one.config, one.params).items():
         np.testing.assert_array_equal(tensors[key], tensor)
 
 

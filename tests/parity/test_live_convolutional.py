@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from geosurge_jax.interop.families import efficientnet, resnet, swin
-from geosurge_jax.interop.towers_out import to_tensors
+from geosurge_jax.interop.writing import to_tensors
 from tests.parity.comparison import TOLERANCE, load_tower, tower_errors
 from tests.parity.oracle import Oracle, thaw
 from tests.parity.oracles_convolutional import oracles
@@ -47,7 +47,7 @@ def test_directory_written_loads_in_transformers_and_computes_the_same(name, liv
     assert max(differences.values()) < TOLERANCE, differences
 
     config, params = load_tower(oracle)
-    weights = to_tensors(jax.device_get(params), family, config)
+    weights = to_tensors(jax.device_get(params), family.entries(config))
     entries, preprocessor = family.write(config)
     Oracle(name, entries, preprocessor, weights, {}, {}, "").write_directory(tmp_path)
     model, report = getattr(transformers, CLASSES[family.name]).from_pretrained(

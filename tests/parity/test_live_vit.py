@@ -14,7 +14,7 @@ from geosurge_jax.interop.families import clip_text, siglip_text
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
 from geosurge_jax.interop.part import Part, check_names, part_of
-from geosurge_jax.interop.towers_out import write_tower
+from geosurge_jax.interop.writing import write_model
 from geosurge_jax.models.text import TextTower
 from geosurge_jax.training.parameters import flatten
 from tests.parity import oracles_vit
@@ -64,7 +64,7 @@ def test_transformers_reads_what_is_written_and_computes_the_same(name, tmp_path
     family = family_of(stored.config["model_type"])
     config = family.read(stored.config, stored.preprocessor)
     params = load_part(part_of(stored, family, config, tower_shapes(config)))
-    write_tower(tmp_path / "ours", config, jax.device_get(params))
+    write_model(tmp_path / "ours", family, config, jax.device_get(params))
 
     architecture = family.write(config)[0]["architectures"][0]
     model, report = getattr(transformers, architecture).from_pretrained(
