@@ -33,6 +33,7 @@ def stub_system():
         targets=lambda latlng: {},
         partition_rules=((".", PartitionSpec()),),
         frozen_rules=(),
+        towers={},
         flops=FlopsPerPhoto(1, 3),
         description=(),
     )
