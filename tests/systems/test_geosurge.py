@@ -126,7 +126,9 @@ def test_any_tower_serves_as_the_eye(hierarchy, batch, name):
     assert jax.eval_shape(system.posterior, params, photos).log_prob.shape[0] == 2
     trained, frozen = split_frozen(params, system.frozen_rules)
     gradient = jax.eval_shape(
-        jax.grad(lambda part: system.loss(merge(part, frozen), photos, None)[0].sum()), trained
+        jax.grad(lambda part, rest: system.loss(merge(part, rest), photos, None)[0].sum()),
+        trained,
+        frozen,
     )
     assert set(flatten(gradient)) == set(flatten(trained))
     assert any(path.startswith("visual/") for path in flatten(gradient))
