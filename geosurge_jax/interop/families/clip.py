@@ -6,6 +6,7 @@ from typing import Any
 from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
+    BASE,
     Names,
     dimensions,
     read_tower,
@@ -30,12 +31,7 @@ NAMES = Names(
 
 # What files leave out where it is this.
 DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
+    **BASE,
     "patch_size": 32,
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,

@@ -5,8 +5,7 @@ from typing import Any
 
 from geosurge_jax.interop.families.clip import PROJECTION
 from geosurge_jax.interop.families.entries import with_defaults
-from geosurge_jax.interop.families.text import text_entries
-from geosurge_jax.interop.families.transformer import activation, activation_to_write
+from geosurge_jax.interop.families.text import read_text, text_dimensions, text_entries
 from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import LINEAR, Entry
 from geosurge_jax.models.text import TextConfig
@@ -42,16 +41,9 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> T
         text = config.get("text_config") if older is None else older
     values = with_defaults(text, DEFAULTS)
     end_token = values["eos_token_id"]
-    return TextConfig(
-        kind="clip",
-        vocabulary=values["vocab_size"],
-        context=values["max_position_embeddings"],
-        width=values["hidden_size"],
-        depth=values["num_hidden_layers"],
-        mlp=values["intermediate_size"],
-        heads=values["num_attention_heads"],
-        activation=activation(values),
-        norm_epsilon=float(values["layer_norm_eps"]),
+    return read_text(
+        "clip",
+        values,
         projection=with_defaults(config, PROJECTION)["projection_dim"],
         end_token=None if end_token == LEGACY_END_TOKEN else end_token,
     )
@@ -68,14 +60,7 @@ def write(config: TextConfig) -> tuple[dict[str, Any], None]:
     return {
         "architectures": ["CLIPTextModelWithProjection"],
         "model_type": "clip_text_model",
-        "vocab_size": config.vocabulary,
-        "max_position_embeddings": config.context,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.depth,
-        "intermediate_size": config.mlp,
-        "num_attention_heads": config.heads,
-        "hidden_act": activation_to_write(config.activation),
-        "layer_norm_eps": config.norm_epsilon,
+        **text_dimensions(config),
         "projection_dim": config.projection,
         "eos_token_id": LEGACY_END_TOKEN if config.end_token is None else config.end_token,
     }, None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from geosurge_jax.interop.families import vit
 from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import (
     IMAGENET,
@@ -11,7 +12,7 @@ from geosurge_jax.interop.families.image_processor import (
     write_preprocessing,
 )
 from geosurge_jax.interop.families.transformer import (
-    Names,
+    BASE,
     dimensions,
     expect,
     fused_rows,
@@ -19,32 +20,22 @@ from geosurge_jax.interop.families.transformer import (
     read_tower,
     tower_entries,
 )
-from geosurge_jax.interop.families.vit import ATTENTION
 from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.vit_config import ViTConfig
 
-NAMES = Names(
-    patch="embeddings.patch_embeddings.projection",
-    class_token="embeddings.cls_token",
-    position="embeddings.position_embeddings",
+NAMES = replace(
+    vit.NAMES,
     registers="embeddings.register_tokens",
-    leading=(2, 1),
-    block="encoder.layer.{}",
-    attention=("norm1", *ATTENTION),
+    attention=("norm1", *vit.NAMES.attention[1:]),
     mlp=("norm2", "mlp.fc1", "mlp.fc2"),
     scales=("layer_scale1.lambda1", "layer_scale2.lambda1"),
-    norm="layernorm",
 )
 
 # What files leave out where it is this.
 DEFAULTS = {
-    "hidden_size": 768,
+    **BASE,
     "mlp_ratio": 4.0,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
     "patch_size": 14,
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-6,

@@ -6,6 +6,7 @@ from typing import Any
 from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
+    BASE,
     Names,
     dimensions,
     expect,
@@ -34,12 +35,10 @@ NAMES = Names(
 
 # What files leave out where it is this.
 DEFAULTS = {
+    **BASE,
     "hidden_size": 384,
     "intermediate_size": 1536,
-    "num_hidden_layers": 12,
     "num_attention_heads": 6,
-    "num_channels": 3,
-    "image_size": 224,
     "patch_size": 16,
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-5,

@@ -1,12 +1,14 @@
 """SigLIP's image towers (Zhai et al. 2023); SigLIP 2 (Tschannen et al. 2025) at fixed resolutions."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from geosurge_jax.interop.families import clip
 from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
-    Names,
+    BASE,
     affine,
     attention,
     dimensions,
@@ -19,25 +21,11 @@ from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import Entry, leading_ones
 from geosurge_jax.models.vit_config import ViTConfig
 
-NAMES = Names(
-    patch="embeddings.patch_embedding",
-    position="embeddings.position_embedding.weight",
-    block="encoder.layers.{}",
-    attention=(
-        "layer_norm1", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj",
-    ),
-    mlp=("layer_norm2", "mlp.fc1", "mlp.fc2"),
-    norm="post_layernorm",
-)  # fmt: skip
+NAMES = replace(clip.NAMES, class_token="", pre_norm="")
 
 # What files leave out where it is this.
 DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
+    **BASE,
     "patch_size": 16,
     "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": 1e-6,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from geosurge_jax.interop.families.entries import with_defaults
-from geosurge_jax.interop.families.text import text_entries
-from geosurge_jax.interop.families.transformer import activation, activation_to_write, linear
+from geosurge_jax.interop.families.text import read_text, text_dimensions, text_entries
+from geosurge_jax.interop.families.transformer import linear
 from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.text import TextConfig
@@ -35,16 +35,9 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> T
         text = config.get("text_config")
     values = with_defaults(text, DEFAULTS)
     width = values["hidden_size"]
-    return TextConfig(
-        kind="siglip",
-        vocabulary=values["vocab_size"],
-        context=values["max_position_embeddings"],
-        width=width,
-        depth=values["num_hidden_layers"],
-        mlp=values["intermediate_size"],
-        heads=values["num_attention_heads"],
-        activation=activation(values),
-        norm_epsilon=float(values["layer_norm_eps"]),
+    return read_text(
+        "siglip",
+        values,
         projection=with_defaults(text, {"projection_size": width})["projection_size"],
         end_token=None,
     )
@@ -61,14 +54,7 @@ def write(config: TextConfig) -> tuple[dict[str, Any], None]:
     return {
         "architectures": ["SiglipTextModel"],
         "model_type": "siglip_text_model",
-        "vocab_size": config.vocabulary,
-        "max_position_embeddings": config.context,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.depth,
-        "intermediate_size": config.mlp,
-        "num_attention_heads": config.heads,
-        "hidden_act": activation_to_write(config.activation),
-        "layer_norm_eps": config.norm_epsilon,
+        **text_dimensions(config),
         "projection_size": config.projection,
     }, None
 

@@ -28,6 +28,17 @@ ACTIVATIONS = {
 }
 
 
+# What files of image towers leave out where it is this: the dimensions of a ViT-B.
+BASE = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+}
+
+
 @dataclass(frozen=True)
 class Names:
     """Names of the tensors of a layout, without prefix, weight and bias.

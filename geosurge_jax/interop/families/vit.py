@@ -6,6 +6,7 @@ from typing import Any
 from geosurge_jax.interop.families.entries import with_defaults
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
 from geosurge_jax.interop.families.transformer import (
+    BASE,
     Names,
     dimensions,
     expect,
@@ -16,32 +17,26 @@ from geosurge_jax.interop.family import Family
 from geosurge_jax.interop.weight_map import Entry
 from geosurge_jax.models.vit_config import ViTConfig
 
-# DINOv2's files name the parts of attention alike.
-ATTENTION = (
-    "attention.attention.query",
-    "attention.attention.key",
-    "attention.attention.value",
-    "attention.output.dense",
-)
 NAMES = Names(
     patch="embeddings.patch_embeddings.projection",
     class_token="embeddings.cls_token",
     position="embeddings.position_embeddings",
     leading=(2, 1),
     block="encoder.layer.{}",
-    attention=("layernorm_before", *ATTENTION),
+    attention=(
+        "layernorm_before",
+        "attention.attention.query",
+        "attention.attention.key",
+        "attention.attention.value",
+        "attention.output.dense",
+    ),
     mlp=("layernorm_after", "intermediate.dense", "output.dense"),
     norm="layernorm",
 )
 
 # What files leave out where it is this.
 DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
+    **BASE,
     "patch_size": 16,
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-12,
