@@ -15,7 +15,7 @@ from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.hub import model_directory
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
-from geosurge_jax.interop.part import Part, check_part, part_of
+from geosurge_jax.interop.part import Part, check_part, part_of, read_config
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.parameters import flatten, unflatten
@@ -88,7 +88,7 @@ def open_weights(source: str, system: System) -> Weights | None:
         raise WeightsError(
             f"{KEY}={source!r}: config.json says model_type {model_type!r}, expected one of {known}"
         )
-    theirs = families[0].read(stored.config, stored.preprocessor)
+    theirs = read_config(stored, families[0])
     for path, tower in system.towers.items():
         lines = tower_differences(f"config.system.{path}", tower, theirs)
         if lines:

@@ -92,6 +92,24 @@ class Part:
         return {path: (flat[path], sources[path]) for path in flat}, choose_prefix(self)
 
 
+def read_config(stored: StoredModel, family: Family) -> Any:
+    """What a directory's description says about a part.
+
+    Raises:
+        WeightsError: an entry that is not supported, or of a kind that it should not be; one line.
+    """
+    try:
+        return family.read(stored.config, stored.preprocessor)
+    except WeightsError as error:
+        raise WeightsError(f"{stored.directory}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Whatever a description of other kinds than numbers and lists makes of the arithmetic on them.
+        raise WeightsError(
+            f"{stored.directory}: config.json and preprocessor_config.json do not describe a "
+            f"{family.name} ({quoted(str(error))})"
+        ) from error
+
+
 def part_of(stored: StoredModel, family: Family, config: Any, shapes: Params) -> Part:
     """The part of a stored model that a config of its family describes."""
     return Part(

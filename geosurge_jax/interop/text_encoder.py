@@ -15,7 +15,7 @@ from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.foreign_file import quoted
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
-from geosurge_jax.interop.part import part_of
+from geosurge_jax.interop.part import part_of, read_config
 from geosurge_jax.interop.tokenizer import Tokenizer, load_tokenizer
 from geosurge_jax.models.text import TextConfig, TextTower
 from geosurge_jax.systems.contract import Params
@@ -65,7 +65,7 @@ def load_text_encoder(directory: Path) -> TextEncoder:
     """
     stored = open_model(directory)
     family = _family(stored)
-    config = family.read(stored.config, stored.preprocessor)
+    config: TextConfig = read_config(stored, family)
     tokenizer = load_tokenizer(directory, config.context)
     _check_tokenizer(directory, config, tokenizer)
     tokens = jax.ShapeDtypeStruct((1, config.context), jnp.int32)

@@ -131,6 +131,9 @@ class ViTConfig:
                 f"config.system.visual.preprocessing.image_size={self.preprocessing.image_size}: expected "
                 f"a multiple of config.system.visual.patch={self.patch}"
             )
+        for name, value in (("registers", self.registers), ("projection", self.projection)):
+            if value < 0:
+                raise ValueError(f"config.system.visual.{name}={value}: expected 0 or more")
         if not -1 <= self.trained_blocks <= self.shape.depth:
             raise ValueError(
                 f"config.system.visual.trained_blocks={self.trained_blocks}: expected -1 (all) to "

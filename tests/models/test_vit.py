@@ -111,6 +111,7 @@ def test_frozen_rules_name_the_blocks_before_the_trained_ones(trained_blocks, fr
             7,
             "preprocessing.image_size=32: expected a multiple of config.system.visual.patch=7",
         ),
+        ("registers", -1, "config.system.visual.registers=-1: expected 0 or more"),
         ("trained_blocks", 3, "config.system.visual.trained_blocks=3: expected -1"),
     ],
 )

@@ -57,7 +57,9 @@ def read(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> V
         # Two thirds, rounded up to a multiple of 8, so that three matrices cost what two did.
         hidden = (int(hidden * 2 / 3) + 7) // 8 * 8
         values["hidden_act"] = "silu"
-    registers = values.get("num_register_tokens", 4) if config["model_type"] == REGISTERS else 0
+    registers = 0
+    if config["model_type"] == REGISTERS:
+        registers = with_defaults(config, {"num_register_tokens": 4})["num_register_tokens"]
     preprocessing = read_preprocessing(preprocessor or published, "BitImageProcessor")
     return read_tower(
         "dinov2", values, preprocessing, registers=registers, gated=gated, hidden=hidden
