@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.parity.door import begin_with_clip
+
 ROOT = Path(__file__).resolve().parents[1]
 AGAIN = "start all processes again: the run goes on from its last checkpoint"
 CACHE = tempfile.TemporaryDirectory()
@@ -46,6 +48,7 @@ def arguments(workdir, datasets, *more):
         "run.py",
         "--config=configs/geosurge.py:tiny",
         f"--config.data.directory={datasets}",
+        *begin_with_clip(datasets),
         f"--workdir={workdir}",
         *map(str, more),
     ]

@@ -17,17 +17,10 @@ import numpy as np
 import pytest
 
 from benchmarks.chaos import final_state, kept_steps, reproducible_metrics
-from tests.parity.oracle import thaw
+from tests.parity.door import begin_with_clip, weights_of_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "--config=configs/geosurge.py:tiny"
-
-# A small CLIP of transformers, beside the data; its tower is that of the config but for what it expects.
-WEIGHTS = "clip"
-CLIP_STATISTICS = (
-    "--config.system.visual.preprocessing.mean=(0.48, 0.46, 0.41)",
-    "--config.system.visual.preprocessing.deviation=(0.27, 0.26, 0.28)",
-)
 
 
 def command(workdir, datasets, *arguments):
@@ -36,8 +29,7 @@ def command(workdir, datasets, *arguments):
         "run.py",
         CONFIG,
         f"--config.data.directory={datasets}",
-        f"--config.init_from={datasets / WEIGHTS}",
-        *CLIP_STATISTICS,
+        *begin_with_clip(datasets),
         f"--workdir={workdir}",
         *map(str, arguments),
     ]
@@ -57,9 +49,7 @@ def run(workdir, datasets, *arguments, expect=0):
 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("datasets")
-    thaw("clip").write_directory(folder / WEIGHTS)
-    return folder
+    return tmp_path_factory.mktemp("datasets")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +60,7 @@ def trained(datasets, tmp_path_factory):
 
 def test_training_leaves_what_it_promises(trained, datasets):
     workdir, done = trained
-    weights = datasets / WEIGHTS / "model.safetensors"
+    weights = weights_of_clip(datasets) / "model.safetensors"
     identity = {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()}
     assert json.loads((workdir / "run.json").read_text())["weights"] == identity
     for name in (
