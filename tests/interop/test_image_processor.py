@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from geosurge_jax.interop.families.image_processor import read_preprocessing, write_preprocessing
@@ -61,7 +59,7 @@ def geometry(found):
 def test_geometry_is_that_of_the_class(processor, entries, expected):
     found = read_preprocessing(entries, processor)
     assert geometry(found) == expected
-    assert read_preprocessing(write_preprocessing(found, processor), VIT) == found
+    assert read_preprocessing(write_preprocessing(found), VIT) == found
 
 
 def test_the_class_in_the_file_decides():
@@ -81,13 +79,12 @@ def test_efficientnet_divides_twice_and_moves_by_one():
     assert found.mean == pytest.approx([0.6] * 3) and found.deviation == pytest.approx([0.25] * 3)
 
 
+@pytest.mark.parametrize("resize", ["short", "stretch"])
 @pytest.mark.parametrize("side", range(200, 260, 7))
-def test_convnext_crops_come_back_to_the_pixel(side):
+def test_any_preprocessing_comes_back_to_the_pixel(side, resize):
     for edge in range(side, side + 60):
-        made = Preprocessing(side, "short", edge / side, "bicubic", HALF, HALF)
-        assert (
-            geometry(read_preprocessing(write_preprocessing(made, CONVNEXT), CONVNEXT))[1] == edge
-        )
+        made = Preprocessing(side, resize, edge / side, "lanczos", HALF, HALF)
+        assert read_preprocessing(write_preprocessing(made), VIT) == made
 
 
 @pytest.mark.parametrize(
@@ -120,23 +117,3 @@ def test_convnext_crops_come_back_to_the_pixel(side):
 def test_what_is_not_supported_is_refused_by_entry_and_value(processor, entries, message):
     with pytest.raises(WeightsError, match="^preprocessor_config.json: " + message):
         read_preprocessing(entries, processor)
-
-
-@pytest.mark.parametrize(
-    ("processor", "resize", "image_size", "ratio"),
-    [
-        (VIT, "short", 224, 1.0),
-        (VIT, "stretch", 224, 256 / 224),
-        (CONVNEXT, "stretch", 224, 1.0),
-        (CONVNEXT, "short", 384, 1.0),
-        (EFFICIENTNET, "short", 224, 1.0),
-    ],
-)
-def test_geometry_that_a_class_lacks_is_not_written(processor, resize, image_size, ratio):
-    made = Preprocessing(image_size, resize, ratio, "bicubic", HALF, HALF)
-    with pytest.raises(WeightsError, match=f"knows only .* got resize='{resize}'"):
-        write_preprocessing(made, processor)
-    fine = dataclasses.replace(
-        made, resize="short" if processor == CONVNEXT and image_size < 384 else "stretch"
-    )
-    write_preprocessing(dataclasses.replace(fine, resize_ratio=1.0), processor)

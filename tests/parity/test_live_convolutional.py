@@ -92,7 +92,7 @@ def test_image_processors_are_read_and_written_as_transformers_means_them(name, 
     photo = np.random.default_rng(0).integers(0, 256, (450, 600, 3)).astype(np.uint8)
     theirs = getattr(transformers, name)(**entries)
     preprocessing = read_preprocessing(entries, name)
-    written = getattr(transformers, name)(**write_preprocessing(preprocessing, name))
+    written = transformers.CLIPImageProcessor(**write_preprocessing(preprocessing))
     outputs = [
         np.asarray(processor([photo], return_tensors="np")["pixel_values"][0], np.float32)
         for processor in (theirs, written)

@@ -98,7 +98,7 @@ def write(config: EfficientNetConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "pooling_type": "mean",
         "batch_norm_eps": config.norm_epsilon,
     }
-    return entries, write_preprocessing(config.preprocessing, PROCESSOR)
+    return entries, write_preprocessing(config.preprocessing)
 
 
 def entries(config: EfficientNetConfig) -> tuple[Entry, ...]:

@@ -1,6 +1,6 @@
-"""What the entries of each image processor of Hugging Face mean as `Preprocessing`, and back.
+"""What the entries of each image processor of Hugging Face mean as `Preprocessing`.
 
-A reader and a writer for each kind of geometry. Facts: the image processors of transformers 4.57.6.
+A reader for each kind of geometry. Facts: the image processors of transformers 4.57.6.
 """
 
 import math
@@ -102,54 +102,6 @@ def efficientnet(entries: Mapping[str, Any], defaults: Defaults) -> Preprocessin
     )
 
 
-def write_short(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The inverse of `short`."""
-    edge, side = _resized(preprocessing), preprocessing.image_size
-    return {
-        "size": {"shortest_edge": edge} if preprocessing.resize == "short" else _both(edge),
-        "do_center_crop": True,
-        "crop_size": _both(side),
-    }
-
-
-def write_stretch(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The inverse of `stretch`; raises WeightsError where the class cannot express the geometry."""
-    if preprocessing.resize != "stretch" or _resized(preprocessing) != preprocessing.image_size:
-        raise _not_expressible(preprocessing, "whole photos, stretched")
-    return {"size": _both(preprocessing.image_size)}
-
-
-def write_convnext(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The inverse of `convnext`; raises WeightsError where the class cannot express the geometry."""
-    side, edge = preprocessing.image_size, _resized(preprocessing)
-    if side >= CONVNEXT_STRETCHES_FROM:
-        if preprocessing.resize != "stretch" or edge != side:
-            raise _not_expressible(preprocessing, "whole photos, stretched, from 384 pixels on")
-        return {"size": {"shortest_edge": side}}
-    if preprocessing.resize != "short":
-        raise _not_expressible(preprocessing, "the short side resized, below 384 pixels")
-    share = side / edge
-    # The reader rounds side / share down, and may land below the edge.
-    return {
-        "size": {"shortest_edge": side},
-        "crop_pct": share if int(side / share) == edge else math.nextafter(share, 0.0),
-    }
-
-
-def write_efficientnet(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The inverse of `efficientnet`; raises WeightsError where the class cannot express the geometry."""
-    if preprocessing.resize != "stretch":
-        raise _not_expressible(preprocessing, "photos stretched")
-    side, edge = preprocessing.image_size, _resized(preprocessing)
-    return {
-        "size": _both(edge),
-        "do_center_crop": edge != side,
-        "crop_size": _both(side),
-        "rescale_offset": False,
-        "include_top": False,
-    }
-
-
 def _short_edge(size: Any) -> int:
     edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
     if isinstance(edge, bool) or not isinstance(edge, int) or edge < 1:
@@ -207,20 +159,4 @@ def _preprocessing(
         interpolation=INTERPOLATIONS[code],
         mean=mean,
         deviation=deviation,
-    )
-
-
-def _resized(preprocessing: Preprocessing) -> int:
-    return round(preprocessing.image_size * preprocessing.resize_ratio)
-
-
-def _both(side: int) -> dict[str, int]:
-    return {"height": side, "width": side}
-
-
-def _not_expressible(preprocessing: Preprocessing, expected: str) -> WeightsError:
-    return WeightsError(
-        f"{PREPROCESSOR}: the image processor knows only {expected}; got resize="
-        f"{preprocessing.resize!r}, image_size={preprocessing.image_size}, "
-        f"resize_ratio={preprocessing.resize_ratio}"
     )

@@ -17,10 +17,6 @@ from geosurge_jax.interop.families.image_geometry import (
     efficientnet,
     short,
     stretch,
-    write_convnext,
-    write_efficientnet,
-    write_short,
-    write_stretch,
 )
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.models.preprocessing import Preprocessing
@@ -40,25 +36,20 @@ class Processor:
     Attributes:
         defaults: of its entries.
         read: `(preprocessor_config.json, defaults) -> Preprocessing`.
-        write: `Preprocessing -> the entries that are the class's own`; raises WeightsError for geometry
-            that the class cannot express.
     """
 
     defaults: Defaults
     read: Callable[[Mapping[str, Any], Defaults], Preprocessing]
-    write: Callable[[Preprocessing], dict[str, Any]]
 
 
 PROCESSORS = {
-    "CLIPImageProcessor": Processor(Defaults(224, 3, CLIP), short, write_short),
-    "BitImageProcessor": Processor(Defaults(224, 3, CLIP), short, write_short),
-    "ViTImageProcessor": Processor(Defaults(224, 2, HALF), stretch, write_stretch),
-    "SiglipImageProcessor": Processor(Defaults(224, 3, HALF), stretch, write_stretch),
-    "DINOv3ViTImageProcessor": Processor(Defaults(224, 2, IMAGENET), stretch, write_stretch),
-    "ConvNextImageProcessor": Processor(Defaults(384, 2, HALF), convnext, write_convnext),
-    "EfficientNetImageProcessor": Processor(
-        Defaults(346, 0, HALF), efficientnet, write_efficientnet
-    ),
+    "CLIPImageProcessor": Processor(Defaults(224, 3, CLIP), short),
+    "BitImageProcessor": Processor(Defaults(224, 3, CLIP), short),
+    "ViTImageProcessor": Processor(Defaults(224, 2, HALF), stretch),
+    "SiglipImageProcessor": Processor(Defaults(224, 3, HALF), stretch),
+    "DINOv3ViTImageProcessor": Processor(Defaults(224, 2, IMAGENET), stretch),
+    "ConvNextImageProcessor": Processor(Defaults(384, 2, HALF), convnext),
+    "EfficientNetImageProcessor": Processor(Defaults(346, 0, HALF), efficientnet),
 }
 
 
@@ -90,33 +81,27 @@ def read_preprocessing(entries: Mapping[str, Any], processor: str) -> Preprocess
     return chosen.read(entries, chosen.defaults)
 
 
-def write_preprocessing(
-    preprocessing: Preprocessing, processor: str = "CLIPImageProcessor"
-) -> dict[str, Any]:
-    """The inverse of `read_preprocessing`.
+def write_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The inverse of `read_preprocessing`: preprocessor_config.json of CLIP's processor.
 
-    Args:
-        preprocessing: what the tower expects.
-        processor: the class that is to read it, a name in `PROCESSORS`; CLIP's can express all that
-            `Preprocessing` can.
-
-    Returns:
-        preprocessor_config.json.
-
-    Raises:
-        WeightsError: geometry that the class cannot express.
+    It can express all that `Preprocessing` can, and serves any model.
     """
     codes = {name: code for code, name in INTERPOLATIONS.items()}
+    side = preprocessing.image_size
+    edge = round(side * preprocessing.resize_ratio)
+    short = preprocessing.resize == "short"
     return {
-        "image_processor_type": processor,
+        "image_processor_type": "CLIPImageProcessor",
         "do_resize": True,
+        "size": {"shortest_edge": edge} if short else {"height": edge, "width": edge},
         "resample": codes[preprocessing.interpolation],
+        "do_center_crop": True,
+        "crop_size": {"height": side, "width": side},
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": [*preprocessing.mean],
         "image_std": [*preprocessing.deviation],
-        **PROCESSORS[_class_of(processor)].write(preprocessing),
     }
 
 

@@ -77,7 +77,7 @@ def write(config: ResNetConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "downsample_in_first_stage": False,
         "downsample_in_bottleneck": False,
     }
-    return entries, write_preprocessing(config.preprocessing, PROCESSOR)
+    return entries, write_preprocessing(config.preprocessing)
 
 
 def entries(config: ResNetConfig) -> tuple[Entry, ...]:

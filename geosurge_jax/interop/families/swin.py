@@ -100,7 +100,7 @@ def write(config: SwinConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         "use_absolute_embeddings": False,
         "layer_norm_eps": config.norm_epsilon,
     }
-    return entries, write_preprocessing(config.preprocessing, PROCESSOR)
+    return entries, write_preprocessing(config.preprocessing)
 
 
 def entries(config: SwinConfig) -> tuple[Entry, ...]:
