@@ -13,7 +13,7 @@ from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
 from geosurge_jax.interop.part import part_of
-from geosurge_jax.interop.safetensors_file import open_safetensors
+from geosurge_jax.interop.safetensors_file import open_safetensors, write_safetensors
 from geosurge_jax.interop.writing import write_model
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.towers import make_tower
@@ -213,3 +213,16 @@ def test_the_prefix_of_a_larger_model_is_found(loaded):
     again = load_part(one.part(tensors=tensors))
     for path, array in flatten(again).items():
         np.testing.assert_array_equal(array, flatten(one.params)[path])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
+def test_files_of_other_precisions_become_float32(loaded, dtype, tmp_path):
+    one = loaded["siglip"]
+    tensors = {name: array.astype(dtype) for name, array in one.stored.tensors.items()}
+    path = tmp_path / "model.safetensors"
+    write_safetensors(path, tensors, {})
+    params = flatten(load_part(one.part(tensors=open_safetensors(path))))
+    for name, array in flatten(one.params).items():
+        assert params[name].dtype == np.float32
+        expected = np.asarray(array).astype(dtype).astype(np.float32)
+        np.testing.assert_array_equal(params[name], expected, err_msg=name)
