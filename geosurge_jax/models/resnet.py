@@ -140,7 +140,8 @@ class NormalizedConvolution(nn.Module):
             dtype=self.dtype,
             name="convolution",
         )(x)
-        return FrozenBatchNorm(NORM_EPSILON, dtype=self.dtype, name="norm")(x)
+        # Stated for each: kernels are split by channels, and their results would be too.
+        return constrain_batch(FrozenBatchNorm(NORM_EPSILON, dtype=self.dtype, name="norm")(x))
 
 
 class Block(nn.Module):
