@@ -73,7 +73,9 @@ def test_opening_reads_no_tensor(tmp_path):
 
 def test_the_weights_of_geoclip_are_read():
     if not SHARED.is_dir():
-        pytest.skip("runs where ../shared/reference, GeoCLIP's published weights, lies beside the checkout")
+        pytest.skip(
+            "runs where ../shared/reference, GeoCLIP's published weights, lies beside the checkout"
+        )
     (scale,) = open_torch(SHARED / "geoclip_logit_scale_weights.pth").values()
     assert scale.shape == () and abs(float(scale) - 3.6810) < 5e-5
     head = open_torch(SHARED / "geoclip_image_encoder_mlp_weights.pth")
