@@ -23,8 +23,8 @@ from ml_collections import config_flags
 
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.geography import planned_geography
 from geosurge_jax.experiment.run_record import ask_for_determinism
-from geosurge_jax.geo import planned_hierarchy
 from geosurge_jax.training.mesh import put_batch
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, optionally with :variant.")
@@ -90,8 +90,11 @@ def time_batch_size(
     """Times training step and posterior; one row each."""
     plan = assembly.plan_training(config, model, 1000, 1000)
     state, batch = plan.state.create(jax.random.key(0)), synthetic_batch(config, model, photos)
-    posterior = jax.jit(lambda params, batch: model.system.posterior(params, batch).log_prob)
     params = jax.jit(lambda s: s.evaluation_params())(state)
+    prepared = model.evaluator.prepare(params, None, None)
+    posterior = jax.jit(
+        lambda params, batch: model.system.posterior(params, prepared, batch).log_prob
+    )
     held = {"state": state}
 
     def train() -> Any:
@@ -138,7 +141,7 @@ def main(_: list[str]) -> None:
         "deterministic": config.deterministic,
         **ceilings(config.system.compute_dtype, SECONDS.value / 2),
     }
-    model = assembly.make_model(config, planned_hierarchy(config.geocells.planned_cells))
+    model = assembly.make_model(config, planned_geography(config))
     report["cells"] = [len(partition.ids) for partition in model.hierarchy.partitions]
     report["flops_per_photo"] = vars(model.system.flops)
     rows: list[dict[str, Any]] = []

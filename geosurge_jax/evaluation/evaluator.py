@@ -13,7 +13,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from geosurge_jax.evaluation.crops import average_over_crops
 from geosurge_jax.evaluation.decode import top_locations
 from geosurge_jax.evaluation.errors import PhotoErrors
-from geosurge_jax.systems.contract import MetricSums, Params, System, masked_sums
+from geosurge_jax.evaluation.index import collect_index
+from geosurge_jax.systems.contract import MetricSums, Params, Prepared, System, masked_sums
 from geosurge_jax.systems.posterior import Posterior
 
 Put = Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
@@ -36,7 +37,9 @@ class Places:
     mask: jax.Array
 
 
-Predict = Callable[[Params, dict[str, jax.Array]], Places]
+Predict = Callable[[Params, Prepared, dict[str, jax.Array]], Places]
+# Parameters, and the training photos in batches with their exact places where the posterior needs them.
+Prepare = Callable[[Params, Iterable[Mapping[str, np.ndarray]] | None, np.ndarray | None], Prepared]
 Losses = Callable[[Params, dict[str, jax.Array]], MetricSums]
 
 
@@ -61,12 +64,12 @@ def make_predict(system: System, mesh: Mesh, top_k: int) -> Predict:
         top_k: places for each photo; fewer where the posterior's support is smaller.
 
     Returns:
-        `(params, batch with image [B, C, H, W, 3]) -> Places`.
+        `(params, prepared, batch with image [B, C, H, W, 3]) -> Places`.
     """
 
-    def predict(params: Params, batch: dict[str, jax.Array]) -> Places:
+    def predict(params: Params, prepared: Prepared, batch: dict[str, jax.Array]) -> Places:
         flat, crops = _one_crop_a_row(batch)
-        posterior = system.posterior(params, flat)
+        posterior = system.posterior(params, prepared, flat)
         averaged = Posterior(posterior.latlng, average_over_crops(posterior.log_prob, crops))
         latlng, log_prob = top_locations(averaged, min(top_k, posterior.latlng.shape[0]))
         return Places(latlng, log_prob, batch["index"], batch["mask"])
@@ -79,9 +82,39 @@ def make_losses(system: System, mesh: Mesh) -> Losses:
 
     def losses(params: Params, batch: dict[str, jax.Array]) -> MetricSums:
         flat, _ = _one_crop_a_row(batch)
-        return masked_sums(system, params, flat, None)
+        return masked_sums(system, params, system.memory(), flat, None)
 
     return jax.jit(losses, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def make_prepare(system: System, mesh: Mesh, put: Put) -> Prepare:
+    """Makes what an evaluation does once before it looks at photos.
+
+    Args:
+        system: whose posterior is prepared.
+        mesh: where the index of training photos lies, for a system that has one.
+        put: host batch to device batch.
+
+    Returns:
+        `(params, batches, latlng) -> prepared`; batches and degrees `[M, 2]` of all training photos for a
+        system with an index, None for others.
+    """
+    prepare = jax.jit(system.prepare)
+    index_rows = system.index_rows
+    if index_rows is None:
+        return lambda params, batches, latlng: prepare(params, {})
+
+    def rows(params: Params, batch: dict[str, jax.Array]) -> Any:
+        flat, _ = _one_crop_a_row(batch)
+        return index_rows(params, flat), batch["index"], batch["mask"]
+
+    jitted = jax.jit(rows, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+    def with_index(params: Params, batches: Any, latlng: Any) -> Prepared:
+        index = collect_index(lambda batch: jitted(params, put(batch)), batches, latlng, mesh)
+        return prepare(params, index)
+
+    return with_index
 
 
 @dataclass(frozen=True)
@@ -91,20 +124,27 @@ class Evaluator:
     Attributes:
         predict: from `make_predict`.
         losses: from `make_losses`.
+        prepare: from `make_prepare`.
         put: host batch to device batch.
     """
 
     predict: Predict
     losses: Losses
+    prepare: Prepare
     put: Put
 
     def run(
-        self, params: Params, batches: Iterable[Mapping[str, np.ndarray]], truth: np.ndarray
+        self,
+        params: Params,
+        prepared: Prepared,
+        batches: Iterable[Mapping[str, np.ndarray]],
+        truth: np.ndarray,
     ) -> tuple[PhotoErrors, dict[str, float]]:
         """Scores every photo once.
 
         Args:
             params: evaluation parameters.
+            prepared: of these parameters.
             batches: with crops and a mask.
             truth: exact degrees `[M, 2]`, by the batches' `index`.
 
@@ -115,7 +155,7 @@ class Evaluator:
         totals: dict[str, np.ndarray] = {}
         for batch in batches:
             device_batch = self.put(batch)
-            places: Any = self.predict(params, device_batch)
+            places: Any = self.predict(params, prepared, device_batch)
             sums = self.losses(params, device_batch)
             index, mask, latlng = jax.device_get((places.index, places.mask, places.latlng))
             errors = errors.merge(PhotoErrors.from_batch(index, mask, truth[index], latlng[:, 0]))
@@ -125,11 +165,15 @@ class Evaluator:
 
 
 def predict_places(
-    predict: Predict, params: Params, batches: Iterable[Mapping[str, np.ndarray]], put: Put
+    evaluator: Evaluator,
+    params: Params,
+    prepared: Prepared,
+    batches: Iterable[Mapping[str, np.ndarray]],
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yields (index, latlng [k, 2], log_prob [k]) for each photo that could be read."""
     for batch in batches:
-        places = jax.device_get(predict(params, put(batch)))
+        places: Any = evaluator.predict(params, prepared, evaluator.put(batch))
+        places = jax.device_get(places)
         for index, mask, latlng, log_prob in zip(
             places.index, places.mask, places.latlng, places.log_prob, strict=True
         ):

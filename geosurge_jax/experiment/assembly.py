@@ -1,6 +1,6 @@
 """From a typed config to the things that a mode works with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +9,23 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from geosurge_jax.evaluation.evaluator import Evaluator, make_losses, make_predict
+from geosurge_jax.evaluation.evaluator import (
+    Evaluator,
+    make_losses,
+    make_predict,
+    make_prepare,
+)
 from geosurge_jax.experiment import datasets
-from geosurge_jax.experiment.experiment_config import ExperimentConfig, GeocellsConfig
-from geosurge_jax.experiment.workdir import Workdir
-from geosurge_jax.geo import Hierarchy, build_hierarchy, load_hierarchy
+from geosurge_jax.experiment.experiment_config import ExperimentConfig
+from geosurge_jax.experiment.geography import Geography
+from geosurge_jax.geo import Hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.systems import SYSTEMS
-from geosurge_jax.systems.contract import System
+from geosurge_jax.systems.contract import Params, Prepared, System
 from geosurge_jax.training.mesh import make_mesh, process_rows, put_batch
 from geosurge_jax.training.optimizer import learning_rate, make_optimizer
 from geosurge_jax.training.state import StatePlan, plan_state
@@ -53,29 +58,14 @@ def open_run_dataset(config: ExperimentConfig) -> Dataset:
     return open_dataset(datasets.prepare(config.data))
 
 
-def make_hierarchy(workdir: Workdir, config: GeocellsConfig, split: Split) -> Hierarchy:
-    """Loads the run's geocells, or builds them from the training locations."""
-    if workdir.geocells.exists():
-        return load_hierarchy(workdir.geocells)
-    max_images, min_images = config.scaled(len(split))
-    return build_hierarchy(
-        split.latlng,
-        max_images=max_images,
-        min_images=min_images,
-        min_level=config.min_level,
-        max_level=config.max_level,
-        drop=config.drop,
-    )
-
-
 def make_model(
-    config: ExperimentConfig, hierarchy: Hierarchy, devices: Sequence[Any] | None = None
+    config: ExperimentConfig, geography: Geography, devices: Sequence[Any] | None = None
 ) -> Model:
     """Builds the system over the geocells and compiles nothing yet.
 
     Args:
         config: the experiment.
-        hierarchy: the geocells.
+        geography: geocells and survey.
         devices: for the mesh; all that JAX sees, unless given.
 
     Raises:
@@ -90,13 +80,19 @@ def make_model(
             raise ValueError(
                 f"{key}: {size} photos at a time do not split over the {mesh.size} devices of config.mesh"
             )
-    system = SYSTEMS[config.system_name].build(config.system, hierarchy)
+    entry = SYSTEMS[config.system_name]
+    system = entry.build(config.system, geography.hierarchy, geography.survey)
+
+    def put(batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        return put_batch(mesh, batch)
+
     evaluator = Evaluator(
         predict=make_predict(system, mesh, config.evaluation.top_k),
         losses=make_losses(system, mesh),
-        put=lambda batch: put_batch(mesh, batch),
+        prepare=make_prepare(system, mesh, put),
+        put=put,
     )
-    return Model(hierarchy, system, mesh, evaluator)
+    return Model(geography.hierarchy, system, mesh, evaluator)
 
 
 @dataclass(frozen=True)
@@ -182,6 +178,24 @@ def scoring_batches(
         targets=model.system.targets,
         bad_records=BadRecords(split.name, len(split), config.data.max_bad_fraction),
     )
+
+
+def prepare(
+    config: ExperimentConfig, model: Model, params: Params, train: Callable[[], Split]
+) -> Prepared:
+    """What the posterior needs beside a photo; for a system with an index, a run over the training photos.
+
+    Args:
+        config: the experiment.
+        model: its system.
+        params: evaluation parameters.
+        train: opens the training split; called for a system with an index alone.
+    """
+    if model.system.index_rows is None:
+        return model.evaluator.prepare(params, None, None)
+    split = train()
+    batches = scoring_batches(config, model, split, crops=1)
+    return model.evaluator.prepare(params, batches, split.latlng)
 
 
 def steps_per_epoch(config: ExperimentConfig, split: Split) -> int:

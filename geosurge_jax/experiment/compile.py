@@ -13,12 +13,15 @@ from geosurge_jax.compilation.rendering import as_markdown, as_text
 from geosurge_jax.compilation.report import CompileReport, Setting, compile_and_report
 from geosurge_jax.compilation.topology import tpu_devices
 from geosurge_jax.experiment import assembly, terminal
+from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.failure import NegativeAnswer
+from geosurge_jax.experiment.geography import load_geography, planned_geography
 from geosurge_jax.experiment.workdir import Workdir, write_text
-from geosurge_jax.geo import load_hierarchy, planned_hierarchy
+from geosurge_jax.systems.contract import Prepared
 from geosurge_jax.training.layout import layout_report
 from geosurge_jax.training.mesh import batch_sharding
+from geosurge_jax.training.state import TrainState
 
 LIVE = "live"
 
@@ -46,13 +49,9 @@ def run(raw: Mapping[str, Any], root: Path, topology: str) -> None:
         # Nothing runs on the slice; what the compiler folds is computed here.
         jax.config.update("jax_platforms", "cpu")
     devices = jax.devices() if topology == LIVE else tpu_devices(topology)
-    geocells = Workdir(root.resolve()).geocells
-    hierarchy = (
-        load_hierarchy(geocells)
-        if geocells.exists()
-        else planned_hierarchy(config.geocells.planned_cells)
-    )
-    model = assembly.make_model(config, hierarchy, devices)
+    workdir = Workdir(root.resolve())
+    geography = load_geography(workdir) if workdir.geocells.exists() else planned_geography(config)
+    model = assembly.make_model(config, geography, devices)
     # Lengths decide the schedule alone.
     plan = assembly.plan_training(config, model, total_steps=1000, steps_per_epoch=1000)
     layout = layout_report(plan.state.layout, model.mesh)
@@ -88,11 +87,25 @@ def programs(
         ("training step", lambda: plan.step.lower(state, batch), trained, trained * flops.training),
         (
             "posterior",
-            lambda: predict.lower(state.evaluation_params(), views),
+            lambda: predict.lower(state.evaluation_params(), prepared_shapes(model, state), views),
             scored,
             scored * crops * flops.forward,
         ),
     )
+
+
+def prepared_shapes(model: assembly.Model, state: TrainState) -> Prepared:
+    """Shapes of what the posterior needs beside a photo.
+
+    Raises:
+        ConfigError: the system needs an index of training photos, whose size no plan says.
+    """
+    if model.system.index_rows is not None:
+        raise ConfigError(
+            f"config.system_name={model.system.name!r}: --mode=compile does not know this system, whose "
+            "posterior needs an index of all training photos"
+        )
+    return jax.eval_shape(model.system.prepare, state.evaluation_params(), {})
 
 
 def batch_shapes(

@@ -16,8 +16,8 @@ from geosurge_jax.evaluation.report import ReportData, write_report
 from geosurge_jax.evaluation.tables import accuracy_table
 from geosurge_jax.experiment import assembly, datasets, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.workdir import Workdir, open_trained
-from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.input.dataset import Dataset
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training.stopping import StopRequests, stop_requests
@@ -37,7 +37,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     config = parse(raw)
     workdir = open_trained(root, raw)
     dataset = assembly.open_run_dataset(config)
-    model = assembly.make_model(config, load_hierarchy(workdir.geocells))
+    model = assembly.make_model(config, load_geography(workdir))
     with jax.set_mesh(model.mesh), stop_requests() as stop:
         evaluate_and_report(config, workdir, model, dataset, stop)
 
@@ -73,11 +73,15 @@ def evaluate_and_report(
     named = [datasets.open_named(name, dataset) for name in evaluation.datasets]
     params, step = restore_params(config, workdir, model)
     train_latlng = dataset.split("train").latlng
+    prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
     summaries, chances, levels, maps = {}, {}, {}, {}
     for title, split in named:
         batches = assembly.scoring_batches(config, model, split, evaluation.crops)
         photos, _ = model.evaluator.run(
-            params, stop.check(terminal.track(batches, f"scoring {title}")), split.latlng
+            params,
+            prepared,
+            stop.check(terminal.track(batches, f"scoring {title}")),
+            split.latlng,
         )
         if jax.process_index():
             continue  # all processes score; the first reports

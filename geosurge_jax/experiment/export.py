@@ -14,10 +14,10 @@ from jax.experimental import multihost_utils
 from geosurge_jax.experiment import assembly, terminal
 from geosurge_jax.experiment.evaluate import restore_params
 from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.run_record import code_versions
 from geosurge_jax.experiment.workdir import open_trained, read_record, write_json
-from geosurge_jax.geo import load_hierarchy
-from geosurge_jax.interop.exported_model import PARAMETERS
+from geosurge_jax.interop.exported_model import PARAMETERS, PREPARED
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.parameters import save_safetensors
 from geosurge_jax.interop.stablehlo import write_artefact
@@ -47,7 +47,7 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
     """
     config = parse(raw)
     workdir = open_trained(root, raw)
-    model = assembly.make_model(config, load_hierarchy(workdir.geocells))
+    model = assembly.make_model(config, load_geography(workdir))
     unfinished = workdir.root / ".export"
     first = jax.process_index() == 0
     with jax.set_mesh(model.mesh):
@@ -58,7 +58,10 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
             unfinished.mkdir()
         meet("geosurge_jax: export begun")
         save_parameters(unfinished / ORBAX_FOLDER, params)
-        host_params = on_host(params)
+        prepared = assembly.prepare(
+            config, model, params, lambda: assembly.open_run_dataset(config).split("train")
+        )
+        host_params, host_prepared = on_host(params), on_host(prepared)
     if not first:
         return
     described = {
@@ -70,7 +73,8 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
     }
     save_safetensors(unfinished / PARAMETERS, host_params, described)
     write_towers(unfinished / TOWERS_FOLDER, model.system, host_params)
-    write_artefact(unfinished, model.system, host_params)
+    save_safetensors(unfinished / PREPARED, host_prepared, {"step": str(step)})
+    write_artefact(unfinished, model.system, host_params, host_prepared)
     write_json(unfinished / "config.json", read_record(workdir)["config"])
     shutil.copyfile(workdir.geocells, unfinished / workdir.geocells.name)
     put_in_place(unfinished, workdir.export)

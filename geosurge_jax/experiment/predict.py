@@ -11,8 +11,8 @@ from geosurge_jax.experiment import assembly, terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.evaluate import restore_params
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.workdir import open_trained
-from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.files import file_batches
 from geosurge_jax.serving.outputs import Prediction, write_csv, write_geojson
@@ -63,7 +63,7 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     photos = find_photos(paths)
     maps = find_maps(config, photos)
     workdir = open_trained(root, raw)
-    model = assembly.make_model(config, load_hierarchy(workdir.geocells))
+    model = assembly.make_model(config, load_geography(workdir))
     batches = file_batches(
         photos,
         assembly.views(config, model, config.evaluation.crops),
@@ -72,10 +72,13 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     )
     with jax.set_mesh(model.mesh):
         params, step = restore_params(config, workdir, model)
+        prepared = assembly.prepare(
+            config, model, params, lambda: assembly.open_run_dataset(config).split("train")
+        )
         predictions = [
             Prediction(photos[index], latlng, log_prob)
             for index, latlng, log_prob in predict_places(
-                model.evaluator.predict, params, batches, model.evaluator.put
+                model.evaluator, params, prepared, batches
             )
         ]
     if jax.process_index():

@@ -10,6 +10,7 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.geography import load_geography, make_geography, save_geography
 from geosurge_jax.experiment.initialize import describe_weights, with_weights
 from geosurge_jax.experiment.run_record import describe_run
 from geosurge_jax.experiment.workdir import (
@@ -20,7 +21,6 @@ from geosurge_jax.experiment.workdir import (
     open_for_training,
     write_text,
 )
-from geosurge_jax.geo import load_hierarchy, save_hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
@@ -78,17 +78,20 @@ def claimed(
     if not processes.is_first():
         processes.barrier(name)
         check_shared(workdir)
-        yield assembly.make_model(config, load_hierarchy(workdir.geocells))
+        yield assembly.make_model(config, load_geography(workdir))
         return
-    hierarchy = assembly.make_hierarchy(workdir, config.geocells, dataset.split("train"))
-    model = assembly.make_model(config, hierarchy)
+    if workdir.geocells.exists():
+        geography = load_geography(workdir)
+    else:
+        geography = make_geography(config, dataset.split("train").latlng)
+    model = assembly.make_model(config, geography)
     with locked(workdir):
         record = describe_run(raw, dataset, model.mesh)
         if not workdir.record.exists():
             shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
             record["weights"] = describe_weights(config.init_from, model.system, shapes)
         claim(workdir, record)
-        save_hierarchy(workdir.geocells, hierarchy)
+        save_geography(workdir, geography)
         processes.barrier(name)
         yield model
 
@@ -170,7 +173,7 @@ def train(
             step=plan.step,
             batches=batches,
             put=model.evaluator.put,
-            evaluate=lambda state: validate(config, model, validation, state, stop),
+            evaluate=lambda state: validate(config, model, split, validation, state, stop),
             checkpointer=checkpointer,
             writer=writer,
             learning_rate=plan.schedule,
@@ -215,6 +218,7 @@ def validate(
     config: ExperimentConfig,
     model: assembly.Model,
     split: Split,
+    validation: Split,
     state: TrainState,
     stop: StopRequests,
 ) -> dict[str, float]:
@@ -223,10 +227,12 @@ def validate(
     Raises:
         StoppedError: the run was asked to stop.
     """
+    params = state.evaluation_params()
     photos, means = model.evaluator.run(
-        state.evaluation_params(),
-        stop.check(assembly.scoring_batches(config, model, split, crops=1)),
-        split.latlng,
+        params,
+        assembly.prepare(config, model, params, lambda: split),
+        stop.check(assembly.scoring_batches(config, model, validation, crops=1)),
+        validation.latlng,
     )
     summary = summarize(
         photos,

@@ -11,9 +11,9 @@ from geosurge_jax.experiment import assembly, terminal, train
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.failure import NegativeAnswer
+from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.run_record import describe_run
 from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training
-from geosurge_jax.geo import load_hierarchy
 from geosurge_jax.training.loop import means
 from geosurge_jax.training.writer import read_metrics
 
@@ -43,7 +43,7 @@ def run(raw: Mapping[str, Any], root: Path, steps: int) -> None:
     recorded = recorded_metrics(workdir, steps)
     dataset = assembly.open_run_dataset(config)
     split = dataset.split("train")
-    model = assembly.make_model(config, load_hierarchy(workdir.geocells))
+    model = assembly.make_model(config, load_geography(workdir))
     claim(workdir, describe_run(raw, dataset, model.mesh))
     epoch = assembly.steps_per_epoch(config, split)
     total = config.training.total_steps(epoch)

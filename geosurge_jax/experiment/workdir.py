@@ -48,6 +48,11 @@ class Workdir:
         return self.root / "geocells.npz"
 
     @property
+    def survey(self) -> Path:
+        """What the system takes from the training locations beside the geocells."""
+        return self.root / "survey.npz"
+
+    @property
     def layout(self) -> Path:
         """Where each parameter lies on the mesh, and by which rule."""
         return self.root / "layout.txt"
@@ -128,7 +133,7 @@ def check_started_alike(started: Mapping[str, Any]) -> None:
 
 def check_shared(workdir: Workdir) -> None:
     """Raises ConfigError on a process that does not see what process 0 has put into the workdir."""
-    for file in (workdir.record, workdir.geocells):
+    for file in (workdir.record, workdir.survey, workdir.geocells):
         if not file.exists():
             raise ConfigError(
                 f"--workdir={workdir.root}: {file.name}, written by process 0, is not here; expected "

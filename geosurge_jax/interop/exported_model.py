@@ -28,6 +28,7 @@ if importlib.util.find_spec("flatbuffers") is None:
     sys.path.append(str(Path(__file__).parent))
 
 ARTEFACT, PARAMETERS = "posterior.stablehlo", "parameters.safetensors"
+PREPARED = "prepared.safetensors"
 UNKNOWN_CLASS = 255
 TYPES = {"F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I32": np.int32}
 
@@ -39,11 +40,13 @@ class ExportedModel:
     Attributes:
         artefact: the deserialised program.
         params: its parameters, on the default device.
+        prepared: what it needs beside them, such as a gallery's vectors; empty for many models.
         description: what the parameters' file says of itself: step, system, preprocessing, versions.
     """
 
     artefact: export.Exported
     params: Mapping[str, Any]
+    prepared: Mapping[str, Any]
     description: Mapping[str, Any]
 
     def __call__(self, image: Any, segmentation: Any | None = None) -> tuple[jax.Array, jax.Array]:
@@ -54,22 +57,25 @@ class ExportedModel:
             segmentation: class maps uint8 `[B, S, S]`, 255 = unknown; None where there are none.
 
         Returns:
-            Support points in degrees `[K, 2]`, and log-probabilities `[B, K]`.
+            Support points in degrees, `[K, 2]` or, where each photo has its own, `[B, K, 2]`; and
+            log-probabilities `[B, K]`.
         """
         if segmentation is None:
             segmentation = np.full(np.shape(image)[:3], UNKNOWN_CLASS, np.uint8)
-        latlng, log_prob = self.artefact.call(self.params, image, segmentation)
+        latlng, log_prob = self.artefact.call(self.params, self.prepared, image, segmentation)
         return latlng, log_prob
 
 
 def load(folder: str | Path) -> ExportedModel:
     """Loads what `--mode=export` wrote."""
     artefact = export.deserialize(bytearray((Path(folder) / ARTEFACT).read_bytes()))
-    params, description = read_parameters(Path(folder) / PARAMETERS)
-    return ExportedModel(artefact, params, description)
+    params, description = read_tensors(Path(folder) / PARAMETERS)
+    prepared, _ = read_tensors(Path(folder) / PREPARED)
+    description["preprocessing"] = json.loads(description["preprocessing"])
+    return ExportedModel(artefact, params, prepared, description)
 
 
-def read_parameters(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arrays by their slash-joined paths as a nested dict, and the file's metadata."""
     content = np.memmap(path, np.uint8, "r")
     (length,) = struct.unpack("<Q", bytes(content[:8]))
@@ -84,7 +90,6 @@ def read_parameters(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         for part in parts:
             place = place.setdefault(part, {})
         place[last] = jnp.asarray(array)
-    description["preprocessing"] = json.loads(description["preprocessing"])
     return params, description
 
 
@@ -93,7 +98,9 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or not arguments[0].endswith(".npy"):
         sys.exit("usage: python exported_model.py PIXELS.npy, uint8 [B, S, S, 3]")
     latlng, log_prob = load(Path(__file__).parent)(np.load(arguments[0]))
-    places = np.asarray(latlng)[np.argmax(log_prob, axis=1)]
+    best = np.argmax(log_prob, axis=1)
+    support = np.broadcast_to(latlng, (*np.shape(log_prob), 2))
+    places = support[np.arange(len(best)), best]
     np.savez(arguments[0].removesuffix(".npy") + ".posterior.npz", latlng=latlng, log_prob=log_prob)
     for latitude, longitude in places:
         print(f"{latitude:.4f} {longitude:.4f}")

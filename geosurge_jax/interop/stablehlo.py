@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jax import export
 
 from geosurge_jax.interop import exported_model
-from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.systems.contract import Params, Prepared, System
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def export_posterior(system: System, params: Params) -> bytes:
+def export_posterior(system: System, params: Params, prepared: Prepared) -> bytes:
     """Serialises a system's posterior for any batch size and for CPUs, GPUs and TPUs.
 
     Parameters are an argument, not constants: a program with a gigabyte of constants compiles slowly, and
@@ -24,38 +24,45 @@ def export_posterior(system: System, params: Params) -> bytes:
     Args:
         system: whose posterior it is.
         params: arrays or shapes; only shapes and types matter.
+        prepared: what the posterior needs beside photo and parameters; arrays or shapes likewise.
 
     Returns:
-        The artefact of `(params, image uint8 [B, H, W, 3], segmentation uint8 [B, H, W]) ->
-        (latlng float32 [K, 2], log_prob float32 [B, K])`. It loads with the version of JAX that made it and
-        with newer ones.
+        The artefact of `(params, prepared, image uint8 [B, H, W, 3], segmentation uint8 [B, H, W]) ->
+        (latlng float32 [K, 2] or [B, K, 2], log_prob float32 [B, K])`. It loads with the version of JAX that
+        made it and with newer ones.
     """
     side = system.preprocessing.image_size
     (batch,) = export.symbolic_shape("batch")
 
     def posterior(
-        params: Params, image: jax.Array, segmentation: jax.Array
+        params: Params, prepared: Prepared, image: jax.Array, segmentation: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        answer = system.posterior(params, {"image": image, "segmentation": segmentation})
+        photos = {"image": image, "segmentation": segmentation}
+        answer = system.posterior(params, prepared, photos)
         return answer.latlng, answer.log_prob
 
+    def shapes(tree: Params) -> Params:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
     exported = export.export(jax.jit(posterior), platforms=PLATFORMS)(
-        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params),
+        shapes(params),
+        shapes(prepared),
         jax.ShapeDtypeStruct((batch, side, side, 3), jnp.uint8),
         jax.ShapeDtypeStruct((batch, side, side), jnp.uint8),
     )
     return bytes(exported.serialize())
 
 
-def write_artefact(folder: Path, system: System, params: Params) -> None:
+def write_artefact(folder: Path, system: System, params: Params, prepared: Prepared) -> None:
     """Writes the artefact, and beside it what loads it with JAX alone.
 
     Args:
         folder: has, or will have, the parameters as safetensors.
         system: whose posterior it is.
         params: arrays or shapes, as they are in that file.
+        prepared: likewise, as they are in the file of prepared arrays.
     """
-    (folder / exported_model.ARTEFACT).write_bytes(export_posterior(system, params))
+    (folder / exported_model.ARTEFACT).write_bytes(export_posterior(system, params, prepared))
     (folder / "exported_model.py").write_text(inspect.getsource(exported_model))
     library = folder / "flatbuffers"
     library.mkdir()

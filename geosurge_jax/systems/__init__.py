@@ -4,9 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.systems import geosurge
-from geosurge_jax.systems.contract import System
+from geosurge_jax.systems.contract import Survey, System
+
+
+def no_survey(config: Any, latlng: np.ndarray, hierarchy: Hierarchy) -> Survey:
+    """What a system takes from the training locations that needs nothing but the geocells."""
+    del config, latlng, hierarchy
+    return {}
 
 
 @dataclass(frozen=True)
@@ -15,11 +23,14 @@ class SystemEntry:
 
     Attributes:
         config: dataclass that `config.system` is parsed into.
-        build: `(config, hierarchy) -> System`.
+        build: `(config, hierarchy, survey) -> System`.
+        survey: `(config, latlng float64 [M, 2], hierarchy) -> arrays by name`: what the system takes from the
+            training locations beside the geocells. Made once, kept with the run, and given to `build`.
     """
 
     config: type
-    build: Callable[[Any, Hierarchy], System]
+    build: Callable[[Any, Hierarchy, Survey], System]
+    survey: Callable[[Any, np.ndarray, Hierarchy], Survey] = no_survey
 
 
 SYSTEMS = {"geosurge": SystemEntry(geosurge.GeoSurgeConfig, geosurge.build)}

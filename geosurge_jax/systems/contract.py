@@ -21,6 +21,15 @@ Metrics = dict[str, tuple[jax.Array, jax.Array]]
 # (sum, weight) of a metric; divides to its mean and adds up over batches.
 MetricSums = dict[str, tuple[jax.Array, jax.Array]]
 
+# What the loss remembers of earlier batches, what a posterior needs beside the photo and the parameters, and
+# what it needs of every training photo: arrays by name.
+Memory = dict[str, jax.Array]
+Prepared = dict[str, jax.Array]
+Index = Mapping[str, jax.Array]
+
+# What a system takes from the training locations beside the geocells: host arrays by name.
+Survey = Mapping[str, np.ndarray]
+
 
 @dataclass(frozen=True)
 class FlopsPerPhoto:
@@ -35,16 +44,34 @@ class FlopsPerPhoto:
     training: int
 
 
+def no_memory() -> Memory:
+    """The memory of a loss that knows its batch alone."""
+    return {}
+
+
+def keep_memory(memory: Memory, batch: Batch) -> Memory:
+    """The memory after a batch that nothing is remembered of."""
+    del batch
+    return memory
+
+
+def prepare_nothing(params: Params, index: Index) -> Prepared:
+    """What is prepared where a posterior needs the photo and the parameters alone."""
+    del params, index
+    return {}
+
+
 @dataclass(frozen=True)
 class System:
     """A geo-localization system, built once from a config.
 
     Attributes:
         name: its key in the registry.
-        init: `(key, batch) -> params`; batch may be of any size, only shapes and types matter.
-        loss: `(params, batch, key) -> (per-photo loss [B], metrics)`; a key of None means evaluation:
-            no dropout or other noise.
-        posterior: `(params, batch) -> Posterior`.
+        init: `(key, batch) -> params`; batch holds image and segmentation and may be of any size, only
+            shapes and types matter.
+        loss: `(params, memory, batch, key) -> (per-photo loss [B], metrics)`; a key of None means
+            evaluation: no dropout or other noise, and the memory that a run begins with.
+        posterior: `(params, prepared, batch) -> Posterior`.
         targets: `latlng float64 [M, 2] -> {name: array [M, ...]}`, computed on the host for each batch and
             merged into it.
         partition_rules: (path pattern, PartitionSpec) pairs for parameters; the first match wins.
@@ -52,18 +79,33 @@ class System:
         towers: image towers by the path of their parameters; all want the same preprocessing.
         flops: analytic cost.
         description: rows (name, value) for logs and reports, the hierarchy's sizes for example.
+        memory: what the loss remembers before the first batch. It is part of the training state.
+        remember: `(memory, batch) -> memory` after a step.
+        index_rows: `(params, batch) -> {name: [B, ...]}`, what the posterior needs of every training photo;
+            None where it needs nothing of them.
+        prepare: `(params, index) -> prepared`, once for each evaluation: what does not depend on the photo
+            that is asked about. The index holds the rows of `index_rows`, `latlng float32 [N, 2]` and `valid
+            float32 [N]`, split by rows over the axes of the tables and padded with rows that are not
+            valid; it is empty where `index_rows` is None.
+        query: `(params, prepared, vectors [B, E]) -> Posterior` for a text tower's vectors of sentences; None
+            where the system has no common space with texts.
     """
 
     name: str
     init: Callable[[jax.Array, Batch], Params]
-    loss: Callable[[Params, Batch, jax.Array | None], tuple[jax.Array, Metrics]]
-    posterior: Callable[[Params, Batch], Posterior]
+    loss: Callable[[Params, Memory, Batch, jax.Array | None], tuple[jax.Array, Metrics]]
+    posterior: Callable[[Params, Prepared, Batch], Posterior]
     targets: Callable[[np.ndarray], dict[str, np.ndarray]]
     partition_rules: PartitionRules
     frozen_rules: tuple[str, ...]
     towers: Mapping[str, TowerConfig]
     flops: FlopsPerPhoto
     description: tuple[tuple[str, str], ...]
+    memory: Callable[[], Memory] = no_memory
+    remember: Callable[[Memory, Batch], Memory] = keep_memory
+    index_rows: Callable[[Params, Batch], dict[str, jax.Array]] | None = None
+    prepare: Callable[[Params, Index], Prepared] = prepare_nothing
+    query: Callable[[Params, Prepared, jax.Array], Posterior] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -71,9 +113,11 @@ class System:
         return next(iter(self.towers.values())).preprocessing
 
 
-def masked_sums(system: System, params: Params, batch: Batch, key: jax.Array | None) -> MetricSums:
+def masked_sums(
+    system: System, params: Params, memory: Memory, batch: Batch, key: jax.Array | None
+) -> MetricSums:
     """Sums of the loss and of the system's metrics over the photos that the batch's mask keeps."""
-    loss, metrics = system.loss(params, batch, key)
+    loss, metrics = system.loss(params, memory, batch, key)
     mask = batch["mask"]
     sums = {"loss": (jnp.sum(loss * mask), jnp.sum(mask))}
     for name, (value, weight) in metrics.items():

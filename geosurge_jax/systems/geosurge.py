@@ -28,7 +28,16 @@ from geosurge_jax.models.sharding import (
 )
 from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.models.vit_config import ViTConfig
-from geosurge_jax.systems.contract import Batch, FlopsPerPhoto, Metrics, Params, System
+from geosurge_jax.systems.contract import (
+    Batch,
+    FlopsPerPhoto,
+    Memory,
+    Metrics,
+    Params,
+    Prepared,
+    Survey,
+    System,
+)
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
     NEGATIVES,
@@ -161,16 +170,18 @@ def analytic_flops(config: GeoSurgeConfig, cells: tuple[int, ...]) -> FlopsPerPh
     return FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * trained)
 
 
-def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
+def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system over a hierarchy of geocells.
 
     Args:
         config: the choices above.
         hierarchy: partitions coarse to fine with the ancestor table.
+        survey: nothing more is taken from the training locations.
 
     Returns:
         The pure functions of the contract; targets are `cells int32 [M, L]`, -1 where dropped.
     """
+    del survey
     cells = tuple(len(partition.ids) for partition in hierarchy.partitions)
     model = GeoSurge(config, cells)
     cell_latlng = hierarchy.partitions[-1].latlng.astype(np.float32)
@@ -189,10 +200,14 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy) -> System:
             rngs=rngs,
         )  # pyright: ignore[reportReturnType]
 
-    def loss(params: Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, Metrics]:
+    def loss(
+        params: Params, memory: Memory, batch: Batch, key: jax.Array | None
+    ) -> tuple[jax.Array, Metrics]:
+        del memory
         return hierarchical_loss(scores(params, batch, key), batch["cells"], config.negatives)
 
-    def posterior(params: Params, batch: Batch) -> Posterior:
+    def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
+        del prepared
         log_prob = hierarchical_log_prob(
             scores(params, batch, None), hierarchy, config.missing_ancestor
         )

@@ -29,7 +29,7 @@ def cells_of_the_batch(labels: jax.Array, cells: int) -> jax.Array:
 
 
 def level_cross_entropy(
-    scores: jax.Array, labels: jax.Array, negatives: str
+    scores: jax.Array, labels: jax.Array, negatives: str, label_smoothing: float = 0.0
 ) -> tuple[jax.Array, jax.Array]:
     """Softmax cross-entropy of one level, masked where a photo has no cell there.
 
@@ -37,6 +37,7 @@ def level_cross_entropy(
         scores: float32 `[B, K]`.
         labels: int32 `[B]`, -1 where the photo's cell was dropped.
         negatives: "level", all cells of the level, or "batch", the cells that occur in the batch.
+        label_smoothing: share of the label's weight that all cells which count as negatives take evenly.
 
     Returns:
         Loss `[B]`, 0 where masked, and whether no cell is scored above the right one `[B]`.
@@ -49,13 +50,21 @@ def level_cross_entropy(
     # A comparison with an iota, not a gather: it keeps the table axis sharded in both directions.
     is_label = labels[:, None] == jnp.arange(scores.shape[-1])[None]
     label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=-1)
-    loss = jax.nn.logsumexp(scores, axis=-1) - label_score
     correct = (label_score == best_score) & (labels >= 0)
+    if label_smoothing:
+        counted = scores > MASKED_SCORE / 2
+        mean = jnp.sum(jnp.where(counted, scores, 0.0), axis=-1) / jnp.sum(counted, axis=-1)
+        label_score = (1 - label_smoothing) * label_score + label_smoothing * mean
+    loss = jax.nn.logsumexp(scores, axis=-1) - label_score
     return constrain_batch(jnp.where(labels >= 0, loss, 0.0)), constrain_batch(correct)
 
 
 def hierarchical_loss(
-    scores: Sequence[jax.Array], labels: jax.Array, negatives: str
+    scores: Sequence[jax.Array],
+    labels: jax.Array,
+    negatives: str,
+    weights: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, Metrics]:
     """Sum of the levels' cross-entropies for each photo (GeoSURGE: a plain sum over the levels).
 
@@ -63,17 +72,24 @@ def hierarchical_loss(
         scores: one float32 `[B, K_l]` a level.
         labels: int32 `[B, L]`.
         negatives: see `level_cross_entropy`.
+        weights: of the levels in the sum; None for 1 each.
+        label_smoothing: see `level_cross_entropy`.
 
     Returns:
         Loss `[B]`, and for each level its loss and top-1 accuracy with the photos that have a cell there
         as weight.
+
+    Raises:
+        ValueError: another number of weights than of levels.
     """
     total = jnp.zeros(labels.shape[0], jnp.float32)
     metrics: Metrics = {}
+    if weights is not None and len(weights) != len(scores):
+        raise ValueError(f"{len(weights)} weights of levels, expected {len(scores)}, one a level")
     for level, level_scores in enumerate(scores):
         level_labels = labels[:, level]
-        loss, correct = level_cross_entropy(level_scores, level_labels, negatives)
-        total = total + loss
+        loss, correct = level_cross_entropy(level_scores, level_labels, negatives, label_smoothing)
+        total = total + (loss if weights is None else weights[level] * loss)
         weight = (level_labels >= 0).astype(jnp.float32)
         metrics[f"loss/level_{level}"] = (loss, weight)
         metrics[f"accuracy/level_{level}"] = (correct.astype(jnp.float32), weight)
@@ -109,3 +125,10 @@ def hierarchical_log_prob(
         levels_present = present.sum(axis=1).astype(np.float32)
         total = total * jnp.asarray(ancestors.shape[1] / levels_present)[None]
     return jax.nn.log_softmax(total, axis=-1)
+
+
+def finest_log_prob(scores: Sequence[jax.Array], hierarchy: Hierarchy) -> jax.Array:
+    """Log-probability of each finest cell by its own level alone, float32 `[B, K_L]`."""
+    return jax.nn.log_softmax(
+        constrain_batch(scores[-1])[:, : len(hierarchy.partitions[-1].ids)], axis=-1
+    )

@@ -9,7 +9,8 @@ class Posterior:
     """Support points and the log-probability of each, for each photo.
 
     Attributes:
-        latlng: degrees `[K, 2]`, float32, shared by the photos of the batch.
+        latlng: degrees, float32: `[K, 2]` where the photos of the batch share their support (geocells, a
+            gallery), `[B, K, 2]` where each photo has its own (nearest neighbours, regression).
         log_prob: natural logarithm `[B, K]`, float32; each row's exponentials sum to 1.
     """
 

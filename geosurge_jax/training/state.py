@@ -10,7 +10,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.systems.contract import Memory, Params, System
 from geosurge_jax.training.layout import ParameterLayout, plan_layout
 from geosurge_jax.training.parameters import merge, split_frozen, unflatten
 
@@ -25,6 +25,7 @@ class TrainState:
         frozen: parameters that stay; no optimiser state, no gradient.
         opt_state: optax state over `trained`.
         average: exponential moving average of `trained`, or None.
+        memory: what the system's loss remembers of earlier batches; a copy on every device.
     """
 
     step: jax.Array
@@ -32,6 +33,7 @@ class TrainState:
     frozen: Params
     opt_state: Any
     average: Params | None
+    memory: Memory
 
     def evaluation_params(self) -> Params:
         """The parameters that are evaluated: averaged where there is an average."""
@@ -93,6 +95,7 @@ def plan_state(
             frozen=frozen,
             opt_state=optimizer.init(trained),
             average=jax.tree.map(jnp.copy, trained) if averaged else None,
+            memory=system.memory(),
         )
 
     shapes = jax.eval_shape(create, jax.random.key(0))
@@ -112,6 +115,7 @@ def plan_state(
             transform_non_params=lambda _: PartitionSpec(),
         ),
         average=trained if averaged else None,
+        memory=jax.tree.map(lambda _: PartitionSpec(), shapes.memory),
     )
     abstract = jax.tree.map(
         lambda shape, spec: jax.ShapeDtypeStruct(

@@ -46,7 +46,7 @@ def gradient_and_sums(
     """
 
     def summed_loss(trained, part, part_key):
-        sums = masked_sums(system, merge(trained, state.frozen), part, part_key)
+        sums = masked_sums(system, merge(trained, state.frozen), state.memory, part, part_key)
         return sums["loss"][0], sums
 
     gradient = jax.grad(summed_loss, has_aux=True)
@@ -103,7 +103,8 @@ def make_train_step(
         one = jnp.ones(())
         for name, tree in (("gradient", gradients), ("parameter", trained), ("update", updates)):
             sums[f"norm/{name}"] = (optax.tree.norm(tree), one)
-        new_state = TrainState(state.step + 1, trained, state.frozen, opt_state, average)
+        memory = system.remember(state.memory, batch)
+        new_state = TrainState(state.step + 1, trained, state.frozen, opt_state, average, memory)
         return new_state, sums
 
     return jax.jit(step, donate_argnums=0, out_shardings=(plan.shardings, None))

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from geosurge_jax.evaluation.evaluator import Evaluator, make_losses, make_predict, predict_places
+from geosurge_jax.evaluation.evaluator import (
+    Evaluator,
+    make_losses,
+    make_predict,
+    make_prepare,
+    predict_places,
+)
 from geosurge_jax.systems.contract import FlopsPerPhoto, System
 from geosurge_jax.systems.posterior import Posterior
 from geosurge_jax.training.mesh import MeshConfig, make_mesh, put_batch
@@ -18,8 +24,8 @@ def stub_system():
     def logits(batch):
         return jnp.mean(batch["image"].astype(jnp.float32), axis=(1, 2)) / 64
 
-    def loss(params, batch, key):
-        assert key is None
+    def loss(params, memory, batch, key):
+        assert key is None and memory == {}
         value = batch["image"][:, 0, 0, 0].astype(jnp.float32)
         return value, {"right": (batch["cells"].astype(jnp.float32), jnp.ones_like(value))}
 
@@ -27,7 +33,7 @@ def stub_system():
         name="stub",
         init=lambda key, batch: {},
         loss=loss,
-        posterior=lambda params, batch: Posterior(
+        posterior=lambda params, prepared, batch: Posterior(
             jnp.asarray(SUPPORT), jax.nn.log_softmax(logits(batch))
         ),
         targets=lambda latlng: {},
@@ -59,10 +65,15 @@ def batches():
 def evaluator():
     mesh = make_mesh(MeshConfig(-1, 1, 1))
     system = stub_system()
+
+    def put(batch):
+        return put_batch(mesh, batch)
+
     return Evaluator(
         make_predict(system, mesh, top_k=2),
         make_losses(system, mesh),
-        lambda batch: put_batch(mesh, batch),
+        make_prepare(system, mesh, put),
+        put,
     )
 
 
@@ -75,7 +86,7 @@ def expected_probabilities(batches):
 
 def test_every_readable_photo_counts_once(evaluator, batches):
     truth = np.random.default_rng(1).uniform(-60, 60, (13, 2))
-    errors, means = evaluator.run({}, batches, truth)
+    errors, means = evaluator.run({}, {}, batches, truth)
     counted = [i for i in range(13) if i != 10]
     assert sorted(errors.index.tolist()) == counted
     order = np.argsort(errors.index)
@@ -89,7 +100,7 @@ def test_every_readable_photo_counts_once(evaluator, batches):
 
 
 def test_places_are_ranked_and_probabilities_averaged_over_crops(evaluator, batches):
-    places = list(predict_places(evaluator.predict, {}, batches, evaluator.put))
+    places = list(predict_places(evaluator, {}, {}, batches))
     probabilities = expected_probabilities(batches)
     assert [index for index, _, _ in places] == [i for i in range(13) if i != 10]
     for index, latlng, log_prob in places:

@@ -11,7 +11,7 @@ from geosurge_jax.compilation.program import parse_program
 from geosurge_jax.compilation.topology import tpu_devices
 from geosurge_jax.experiment import assembly, compile
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.geo import planned_hierarchy
+from geosurge_jax.experiment.geography import planned_geography
 from geosurge_jax.training.parameters import flatten
 
 CELLS = (90, 200, 400)
@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_refused_after_the_reports_are_written(tmp_path, mo
 def compiled_step(devices, **mesh):
     """Rows of the training step's tables, and the compiled programs of step and posterior."""
     config = parse(tiny(**mesh))
-    model = assembly.make_model(config, planned_hierarchy(CELLS), devices)
+    model = assembly.make_model(config, planned_geography(config), devices)
     plan = assembly.plan_training(config, model, total_steps=10, steps_per_epoch=1)
     rows = [
         leaf.shape[0]

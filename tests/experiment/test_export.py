@@ -14,8 +14,9 @@ import pytest
 from configs.geosurge import get_config
 from geosurge_jax.experiment import assembly, export, train
 from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.geography import Geography, save_geography
 from geosurge_jax.experiment.workdir import Workdir, write_json
-from geosurge_jax.geo import build_hierarchy, load_hierarchy, save_hierarchy
+from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import open_model
@@ -40,9 +41,10 @@ def trained(tmp_path_factory):
     workdir, raw = Workdir(tmp_path_factory.mktemp("run")), config()
     rng = np.random.default_rng(0)
     latlng = np.stack([rng.uniform(-70, 70, 300), rng.uniform(-180, 179, 300)], axis=1)
-    save_hierarchy(workdir.geocells, build_hierarchy(latlng, max_images=(100, 30), min_images=4))
+    geography = Geography(build_hierarchy(latlng, max_images=(100, 30), min_images=4), {})
+    save_geography(workdir, geography)
     write_json(workdir.record, {"config": raw})
-    model = assembly.make_model(parse(raw), load_hierarchy(workdir.geocells))
+    model = assembly.make_model(parse(raw), geography)
     with jax.set_mesh(model.mesh):
         plan = assembly.plan_training(parse(raw), model, 1, 1).state
         state = plan.create(jax.random.key(0))
@@ -94,7 +96,7 @@ def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
     assert metadata["dtype"] == "bfloat16"
     assert sorted(path.name for path in workdir.export.iterdir()) == [
         "config.json", "exported_model.py", "flatbuffers", "geocells.npz", "orbax", "parameters.safetensors",
-        "posterior.stablehlo", "towers",
+        "posterior.stablehlo", "prepared.safetensors", "towers",
     ]  # fmt: skip
     assert not [path for path in workdir.root.iterdir() if path.name.startswith(".export")]
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from configs.geosurge import get_config
 from geosurge_jax.experiment import assembly, train
 from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.geography import Geography
 from geosurge_jax.experiment.initialize import describe_weights, open_weights
 from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.interop.family import WeightsError
@@ -24,10 +25,10 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def hierarchy():
+def geography():
     rng = np.random.default_rng(0)
     latlng = np.stack([rng.uniform(-70, 70, 300), rng.uniform(-180, 179, 300)], axis=1)
-    return build_hierarchy(latlng, max_images=(100, 30), min_images=4)
+    return Geography(build_hierarchy(latlng, max_images=(100, 30), min_images=4), {})
 
 
 def config(source, **visual):
@@ -43,11 +44,11 @@ def config(source, **visual):
     return parse(changed.to_dict())
 
 
-def test_towers_begin_with_the_file_and_the_rest_with_the_seed(directory, hierarchy):
+def test_towers_begin_with_the_file_and_the_rest_with_the_seed(directory, geography):
     states = {}
     for source in ("", directory):
         chosen = config(source)
-        model = assembly.make_model(chosen, hierarchy)
+        model = assembly.make_model(chosen, geography)
         with jax.set_mesh(model.mesh):
             plan = assembly.plan_training(chosen, model, 1, 1)
             states[source] = train.create_state(chosen, model, plan)
@@ -75,8 +76,8 @@ def test_towers_begin_with_the_file_and_the_rest_with_the_seed(directory, hierar
     assert {shard.data.shape for shard in kernel.addressable_shards} == {(1, 32, 32)}
 
 
-def test_the_run_writes_down_which_file_it_was(directory, hierarchy):
-    model = assembly.make_model(config(directory), hierarchy)
+def test_the_run_writes_down_which_file_it_was(directory, geography):
+    model = assembly.make_model(config(directory), geography)
     shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
     found = describe_weights(str(directory), model.system, shapes)
     import hashlib
@@ -87,33 +88,33 @@ def test_the_run_writes_down_which_file_it_was(directory, hierarchy):
 
 
 def test_a_file_that_is_not_sound_is_found_before_anything_is_written(
-    directory, hierarchy, tmp_path
+    directory, geography, tmp_path
 ):
     spoiled = thaw("clip").write_directory(tmp_path / "spoiled")
     weights = load_file(spoiled / "model.safetensors")
     weights["vision_model.encoder.layers.1.mlp.fc1.bias"][3] = np.nan
     save_file(weights, spoiled / "model.safetensors")
-    model = assembly.make_model(config(spoiled), hierarchy)
+    model = assembly.make_model(config(spoiled), geography)
     shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
     with pytest.raises(WeightsError, match="NaN or infinite:\n  not finite: vision_model.encoder"):
         describe_weights(str(spoiled), model.system, shapes)
 
 
-def test_another_tower_is_refused_with_all_differences(directory, hierarchy):
+def test_another_tower_is_refused_with_all_differences(directory, geography):
     chosen = config(directory, activation="gelu", patch=16)
     with pytest.raises(WeightsError) as caught:
-        open_weights(chosen.init_from, assembly.make_model(chosen, hierarchy).system)
+        open_weights(chosen.init_from, assembly.make_model(chosen, geography).system)
     assert "config.system.visual.activation: 'gelu' -> 'quick_gelu'" in str(caught.value)
     assert "config.system.visual.patch: 16 -> 8" in str(caught.value)
 
 
-def test_another_preprocessing_is_refused(directory, hierarchy, tmp_path):
+def test_another_preprocessing_is_refused(directory, geography, tmp_path):
     other = thaw("clip").write_directory(tmp_path / "other")
     preprocessor = {**thaw("clip").preprocessor, "image_mean": [0.5, 0.5, 0.5]}
     (other / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     chosen = config(other)
     with pytest.raises(WeightsError, match="config.system.visual.preprocessing.mean: "):
-        open_weights(chosen.init_from, assembly.make_model(chosen, hierarchy).system)
+        open_weights(chosen.init_from, assembly.make_model(chosen, geography).system)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +125,15 @@ def test_another_preprocessing_is_refused(directory, hierarchy, tmp_path):
         ("hf:not a name", "config.init_from='hf:not a name': cannot be downloaded"),
     ],
 )
-def test_a_source_that_is_not_there_ends_in_one_line(hierarchy, monkeypatch, source, message):
+def test_a_source_that_is_not_there_ends_in_one_line(geography, monkeypatch, source, message):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    system = assembly.make_model(config(source), hierarchy).system
+    system = assembly.make_model(config(source), geography).system
     with pytest.raises(WeightsError, match=message) as caught:
         open_weights(source, system)
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_of_the_hub_is_found_in_its_cache(directory, hierarchy, tmp_path, monkeypatch):
+def test_a_model_of_the_hub_is_found_in_its_cache(directory, geography, tmp_path, monkeypatch):
     """As the hub's library leaves it: links from a snapshot to blobs."""
     home = tmp_path / "models--somebody--clip"
     snapshot = home / "snapshots" / ("a" * 40)
@@ -144,14 +145,14 @@ def test_a_model_of_the_hub_is_found_in_its_cache(directory, hierarchy, tmp_path
         os.symlink(f"../../blobs/blob{number}", snapshot / path.name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    system = assembly.make_model(config(directory), hierarchy).system
+    system = assembly.make_model(config(directory), geography).system
     weights = open_weights("hf:somebody/clip", system)
     assert weights is not None and weights.stored.directory == snapshot
 
 
-def test_a_model_of_no_known_architecture(directory, hierarchy, tmp_path):
+def test_a_model_of_no_known_architecture(directory, geography, tmp_path):
     other = thaw("clip").write_directory(tmp_path / "other")
     (other / "config.json").write_text('{"model_type": "bert"}')
-    system = assembly.make_model(config(other), hierarchy).system
+    system = assembly.make_model(config(other), geography).system
     with pytest.raises(WeightsError, match="model_type 'bert', expected one of .'clip'"):
         open_weights(str(other), system)

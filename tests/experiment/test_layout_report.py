@@ -12,7 +12,7 @@ import pytest
 from configs.geosurge import get_config
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.geo import planned_hierarchy
+from geosurge_jax.experiment.geography import planned_geography
 from geosurge_jax.training.layout import layout_report
 
 GOLDEN = Path(__file__).parent / "layouts"
@@ -24,8 +24,7 @@ def test_published_layout_is_the_golden_one(mesh, request):
     raw.mesh.update(dict(zip(("data", "fsdp", "model"), mesh, strict=True)))
     config = parse(raw.to_dict())
     devices = jax.devices()[: mesh[0] * mesh[1] * mesh[2]]
-    hierarchy = planned_hierarchy(config.geocells.planned_cells)
-    model = assembly.make_model(config, hierarchy, devices)
+    model = assembly.make_model(config, planned_geography(config), devices)
     plan = assembly.plan_training(config, model, total_steps=10, steps_per_epoch=1)
     report = layout_report(plan.state.layout, model.mesh)
     path = GOLDEN / f"geosurge-{'x'.join(map(str, mesh))}.txt"

@@ -59,13 +59,13 @@ def changed(**fields):
     ids=["latent", "low_rank", "direct", "none"],
 )
 def test_every_choice_keeps_the_contract(config, hierarchy, batch):
-    system = build(config, hierarchy)
+    system = build(config, hierarchy, {})
     params = system.init(jax.random.key(0), batch)
     assert all(leaf.dtype == np.float32 for leaf in flatten(params).values())
-    loss, metrics = system.loss(params, batch, None)
+    loss, metrics = system.loss(params, {}, batch, None)
     assert loss.shape == (6,) and loss.dtype == np.float32 and np.all(np.isfinite(loss))
     assert set(metrics) == {f"{m}/level_{level}" for m in ("loss", "accuracy") for level in (0, 1)}
-    posterior = system.posterior(params, batch)
+    posterior = system.posterior(params, {}, batch)
     assert posterior.log_prob.shape == (6, len(hierarchy.partitions[-1].ids))
     np.testing.assert_allclose(np.exp(posterior.log_prob).sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(posterior.latlng, hierarchy.partitions[-1].latlng, atol=1e-4)
@@ -74,17 +74,17 @@ def test_every_choice_keeps_the_contract(config, hierarchy, batch):
 def test_the_map_reaches_the_posterior_unless_there_is_no_fusion(hierarchy, batch):
     other = {**batch, "segmentation": 149 - batch["segmentation"]}
     for kind, differs in (("latent", True), ("none", False)):
-        system = build(changed(fusion_kind=kind), hierarchy)
+        system = build(changed(fusion_kind=kind), hierarchy, {})
         params = system.init(jax.random.key(0), batch)
-        before, after = (system.posterior(params, b).log_prob for b in (batch, other))
+        before, after = (system.posterior(params, {}, b).log_prob for b in (batch, other))
         assert (np.abs(before - after).max() > 1e-4) == differs
 
 
 def test_noise_needs_a_key_and_follows_it(hierarchy, batch):
-    system = build(CONFIG, hierarchy)
+    system = build(CONFIG, hierarchy, {})
     params = system.init(jax.random.key(0), batch)
     quiet, first, again, second = (
-        np.asarray(system.loss(params, batch, key)[0])
+        np.asarray(system.loss(params, {}, batch, key)[0])
         for key in (None, jax.random.key(1), jax.random.key(1), jax.random.key(2))
     )
     np.testing.assert_array_equal(first, again)
@@ -93,11 +93,11 @@ def test_noise_needs_a_key_and_follows_it(hierarchy, batch):
 
 def test_analytic_flops_are_what_the_compiler_counts(hierarchy, batch):
     config = changed(embedding_width=64)
-    system = build(config, hierarchy)
+    system = build(config, hierarchy, {})
     params = system.init(jax.random.key(0), batch)
     cells = sum(len(p.ids) for p in hierarchy.partitions)
     padding = 2 * 64 * (256 - cells)
-    compiled = jax.jit(lambda p, b: system.loss(p, b, None)[0]).lower(params, batch).compile()
+    compiled = jax.jit(lambda p, b: system.loss(p, {}, b, None)[0]).lower(params, batch).compile()
     counted = compiled.cost_analysis()["flops"] / 6
     # The compiler also counts norms, activations and softmax, which at this width are a good part.
     assert system.flops.forward + padding < counted < 2 * (system.flops.forward + padding)
@@ -121,12 +121,12 @@ def test_any_tower_serves_as_the_eye(hierarchy, batch, name):
         "segmentation": rng.integers(0, 150, (2, side, side)).astype(np.uint8),
         "cells": batch["cells"][:2],
     }
-    system = build(config, hierarchy)
+    system = build(config, hierarchy, {})
     params = jax.eval_shape(system.init, jax.random.key(0), photos)
-    assert jax.eval_shape(system.posterior, params, photos).log_prob.shape[0] == 2
+    assert jax.eval_shape(system.posterior, params, {}, photos).log_prob.shape[0] == 2
     trained, frozen = split_frozen(params, system.frozen_rules)
     gradient = jax.eval_shape(
-        jax.grad(lambda part, rest: system.loss(merge(part, rest), photos, None)[0].sum()),
+        jax.grad(lambda part, rest: system.loss(merge(part, rest), {}, photos, None)[0].sum()),
         trained,
         frozen,
     )

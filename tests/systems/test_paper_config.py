@@ -7,6 +7,7 @@ import pytest
 from configs.geosurge import get_config
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import parse
+from geosurge_jax.experiment.geography import Geography
 from geosurge_jax.geo import build_hierarchy
 from geosurge_jax.training.mesh import batch_sharding
 from geosurge_jax.training.parameters import flatten, parameter_table
@@ -20,7 +21,7 @@ def experiment():
     rng = np.random.default_rng(0)
     latlng = np.stack([rng.uniform(-70, 70, 3000), rng.uniform(-180, 179, 3000)], axis=1)
     hierarchy = build_hierarchy(latlng, max_images=(500, 250, 120, 60, 30, 20, 10), min_images=2)
-    return config, assembly.make_model(config, hierarchy)
+    return config, assembly.make_model(config, Geography(hierarchy, {}))
 
 
 @pytest.fixture(scope="module")

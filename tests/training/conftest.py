@@ -31,7 +31,7 @@ def system(hierarchy):
     config.system.visual.preprocessing.image_size = 16
     config.system.visual.update(trained_blocks=1, scan=True, remat=True, dropout=0.1)
     config.system.update(embedding_width=8, table_row_multiple=32)
-    return build(parse(config.to_dict()).system, hierarchy)
+    return build(parse(config.to_dict()).system, hierarchy, {})
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def state_of(step):
         frozen={"f": rng.standard_normal((16, 8), np.float32)},
         opt_state=(jax.tree.map(lambda x: x * x, normal), None),
         average=jax.tree.map(lambda x: x / 2, normal),
+        memory={"queue": rng.random((4, 2), np.float32)},
     )
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
 

@@ -84,7 +84,7 @@ def test_frozen_blocks_have_no_backward(trainer, system, host_batch):
     state = trainer((1, 1, 1)).create()
 
     def loss(trained, frozen):
-        return system.loss(merge(trained, frozen), host_batch, None)[0].sum()
+        return system.loss(merge(trained, frozen), {}, host_batch, None)[0].sum()
 
     def products(function):
         return str(jax.make_jaxpr(function)(state.trained, state.frozen)).count("dot_general")
@@ -97,7 +97,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(system, host_batch, 
     batch = jax.tree.map(jnp.asarray, host_batch)
     # Noise would differ between the parts.
     quiet = dataclasses.replace(
-        system, loss=lambda params, batch, _: system.loss(params, batch, None)
+        system, loss=lambda params, memory, batch, _: system.loss(params, memory, batch, None)
     )
     key = jax.random.key(0)
     whole, whole_sums = jax.jit(lambda: gradient_and_sums(quiet, state, batch, key, 1))()
@@ -115,10 +115,10 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(system, host_batch, 
 def test_masked_photos_count_nowhere(trainer, host_batch, system):
     params = trainer((1, 1, 1)).create().evaluation_params()
     batch = dict(host_batch)
-    before = masked_sums(system, params, batch, None)
+    before = masked_sums(system, params, {}, batch, None)
     batch["image"] = batch["image"].copy()
     batch["image"][3] = 255 - batch["image"][3]
-    after = masked_sums(system, params, batch, None)
+    after = masked_sums(system, params, {}, batch, None)
     chex.assert_trees_all_equal(before, after)
     assert float(before["loss"][1]) == len(batch["mask"]) - 1
 
