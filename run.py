@@ -1,4 +1,4 @@
-"""The door: python run.py --config=FILE.py[:variant] --workdir=DIR [--mode=...] [PHOTO ...]."""
+"""The door: python run.py --config=FILE.py[:variant] --workdir=DIR [--mode=...] [PHOTO or SENTENCE ...]."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict", "export", "verify", "compile")
+MODES = ("train", "eval", "predict", "query", "export", "verify", "compile")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
@@ -35,12 +35,18 @@ MODE = flags.DEFINE_enum(
     "train",
     MODES,
     "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
-    "config.evaluation.datasets. predict: place the photos given as arguments. export: write the bare "
+    "config.evaluation.datasets. predict: place the photos given as arguments. query: place the sentences "
+    "given as arguments, by --text_encoder. export: write the bare "
     "parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps steps again and "
     "say whether the losses agree bit for bit. compile: compile training step and posterior for --topology "
     "and report memory, cost and bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
+TEXT_ENCODER = flags.DEFINE_string(
+    "text_encoder",
+    "",
+    "query: the CLIP whose image tower the model has: a directory of Hugging Face's layout, or hf:ORG/NAME.",
+)
 DTYPE = flags.DEFINE_enum(
     "dtype", "float32", ("float32", "bfloat16"), "export: type of the written parameters."
 )
@@ -54,17 +60,26 @@ TOPOLOGY = flags.DEFINE_string(
 def main(arguments: list[str]) -> None:
     """Dispatches to a mode."""
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import compile, evaluate, export, predict, start, train, verify
+    from geosurge_jax.experiment import (
+        compile,
+        evaluate,
+        export,
+        predict,
+        query,
+        start,
+        train,
+        verify,
+    )
     from geosurge_jax.experiment.workdir import local_path
 
     if not flags.FLAGS["verbosity"].present:
         # The terminal is for what this run says; --verbosity brings the libraries' logs back.
         absl_logging.set_verbosity(absl_logging.FATAL)
-    config, photos = CONFIG.value.to_dict(), arguments[1:]
+    config, rest = CONFIG.value.to_dict(), arguments[1:]
     place = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
     elsewhere = MODE.value == "compile" and TOPOLOGY.value != compile.LIVE
-    alike = (MODE, WORKDIR, STEPS, DTYPE, TOPOLOGY)
-    command = {f"--{flag.name}": flag.value for flag in alike} | {"PHOTO": photos}
+    alike = (MODE, WORKDIR, STEPS, DTYPE, TOPOLOGY, TEXT_ENCODER)
+    command = {f"--{flag.name}": flag.value for flag in alike} | {"arguments": rest}
     with start.started(config, command, place, START_TIMEOUT.value, alone=elsewhere):
         workdir = local_path("--workdir", WORKDIR.value or "workdir/compile")
         if MODE.value == "train":
@@ -77,8 +92,10 @@ def main(arguments: list[str]) -> None:
             verify.run(config, workdir, STEPS.value)
         elif MODE.value == "compile":
             compile.run(config, workdir, TOPOLOGY.value)
+        elif MODE.value == "query":
+            query.run(config, workdir, TEXT_ENCODER.value, rest)
         else:
-            predict.run(config, workdir, [Path(photo) for photo in photos])
+            predict.run(config, workdir, [Path(photo) for photo in rest])
 
 
 def parse_flags(arguments: list[str]) -> list[str]:

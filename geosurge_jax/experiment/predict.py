@@ -76,16 +76,16 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
             config, model, params, lambda: assembly.open_run_dataset(config).split("train")
         )
         predictions = [
-            Prediction(photos[index], latlng, log_prob)
+            Prediction(str(photos[index]), latlng, log_prob)
             for index, latlng, log_prob in predict_places(
                 model.evaluator, params, prepared, batches
             )
         ]
     if jax.process_index():
         return
-    write_csv(workdir.root / "predictions.csv", predictions)
-    write_geojson(workdir.root / "predictions.geojson", predictions)
-    terminal.print_predictions(predictions)
+    write_csv(workdir.root / "predictions.csv", predictions, "file")
+    write_geojson(workdir.root / "predictions.geojson", predictions, "file")
+    terminal.print_predictions(predictions, "file")
     mapped = sum(path is not None for path in maps)
     terminal.CONSOLE.print(
         f"{len(predictions)} of {len(photos)} photos placed ({mapped} with a class map) by the "

@@ -73,14 +73,15 @@ def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[
         yield report
 
 
-def print_predictions(predictions: Sequence[Prediction]) -> None:
-    """Prints the likeliest place of each photo."""
+def print_predictions(predictions: Sequence[Prediction], asked: str) -> None:
+    """Prints the likeliest place of each; `asked` heads the first column."""
     table = Table()
-    for heading in ("photo", "latitude", "longitude", "probability"):
-        table.add_column(heading, justify="left" if heading == "photo" else "right")
+    table.add_column(asked)
+    for heading in ("latitude", "longitude", "probability"):
+        table.add_column(heading, justify="right")
     for prediction in predictions:
         _, lat, lng, probability = prediction.rows()[0]
-        table.add_row(str(prediction.photo), f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
+        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
     CONSOLE.print(table)
 
 

@@ -19,6 +19,7 @@ from geosurge_jax.geo.hierarchy import (
 )
 from geosurge_jax.geo.land import CONTINENTS, continent_of, land_outlines, on_land
 from geosurge_jax.geo.partition import Partition, build_partition
+from geosurge_jax.geo.places_csv import read_places_csv
 from geosurge_jax.geo.planned import planned_hierarchy
 from geosurge_jax.geo.s2 import (
     cell_centers,
@@ -70,6 +71,7 @@ __all__ = [
     "on_land",
     "parent_ids",
     "planned_hierarchy",
+    "read_places_csv",
     "save_hierarchy",
     "spherical_mean",
     "unit_vectors",

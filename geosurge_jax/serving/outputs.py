@@ -14,15 +14,15 @@ from geosurge_jax.geo import atomic_file
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest places of one photo.
+    """The likeliest places of one photo, or of one sentence.
 
     Attributes:
-        photo: its file.
+        asked: the photo's file, or the sentence.
         latlng: degrees `[k, 2]`, likeliest first.
         log_prob: natural logarithm `[k]` of each place's probability.
     """
 
-    photo: Path
+    asked: str
     latlng: np.ndarray
     log_prob: np.ndarray
 
@@ -36,25 +36,34 @@ class Prediction:
         ]
 
 
-def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Writes `file,rank,latitude,longitude,probability`, one row a place; whole or not at all."""
+def write_csv(path: Path, predictions: Sequence[Prediction], asked: str) -> None:
+    """Writes `ASKED,rank,latitude,longitude,probability`, one row a place; whole or not at all.
+
+    Args:
+        path: file to write.
+        predictions: in order.
+        asked: name of the first column: "file" or "sentence".
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(("file", "rank", "latitude", "longitude", "probability"))
+    writer.writerow((asked, "rank", "latitude", "longitude", "probability"))
     for prediction in predictions:
         for rank, lat, lng, probability in prediction.rows():
-            writer.writerow((prediction.photo, rank, lat, lng, f"{probability:.6g}"))
+            writer.writerow((prediction.asked, rank, lat, lng, f"{probability:.6g}"))
     with atomic_file(path) as file:
         file.write(text.getvalue().encode())
 
 
-def write_geojson(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Writes a FeatureCollection (RFC 7946) of points, one a place; whole or not at all."""
+def write_geojson(path: Path, predictions: Sequence[Prediction], asked: str) -> None:
+    """Writes a FeatureCollection (RFC 7946) of points, one a place; see `write_csv`."""
     features = [
         {
             "type": "Feature",
             "geometry": {"type": "Point", "coordinates": [lng, lat]},
-            "properties": {"file": str(prediction.photo), "rank": rank, "probability": probability},
+            "properties": {asked: prediction.asked, "rank": rank, "probability": probability},
         }
         for prediction in predictions
         for rank, lat, lng, probability in prediction.rows()

@@ -63,7 +63,7 @@ def posterior(model, params):
         "segmentation": rng.integers(0, 150, (8, side, side)).astype(np.uint8),
     }
     with jax.set_mesh(model.mesh):
-        return jax.device_get(jax.jit(model.system.posterior)(params, batch).log_prob)
+        return jax.device_get(jax.jit(model.system.posterior)(params, {}, batch).log_prob)
 
 
 def test_float32_loads_back_in_the_same_bits(trained, capsys):

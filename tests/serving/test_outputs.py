@@ -1,6 +1,5 @@
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +7,7 @@ from geosurge_jax.serving.outputs import Prediction, write_csv, write_geojson
 
 PREDICTIONS = [
     Prediction(
-        Path("a, b.jpg"),
+        "a, b.jpg",
         np.array([[48.85661, 2.35222], [-33.9, 151.2]], np.float32),
         np.log(np.array([0.75, 0.25], np.float32)),
     )
@@ -16,7 +15,7 @@ PREDICTIONS = [
 
 
 def test_csv_holds_every_place_by_rank(tmp_path):
-    write_csv(tmp_path / "p.csv", PREDICTIONS)
+    write_csv(tmp_path / "p.csv", PREDICTIONS, "file")
     with (tmp_path / "p.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == ["1", "2"] and rows[0]["file"] == "a, b.jpg"
@@ -25,7 +24,7 @@ def test_csv_holds_every_place_by_rank(tmp_path):
 
 
 def test_geojson_puts_longitude_first(tmp_path):
-    write_geojson(tmp_path / "p.geojson", PREDICTIONS)
+    write_geojson(tmp_path / "p.geojson", PREDICTIONS, "file")
     features = json.loads((tmp_path / "p.geojson").read_text())["features"]
     np.testing.assert_allclose(features[1]["geometry"]["coordinates"], [151.2, -33.9], atol=1e-5)
     assert features[1]["properties"]["rank"] == 2
