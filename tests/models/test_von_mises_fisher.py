@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,7 +95,7 @@ def mixture():
         directions=unit(rng.normal(size=(13, 3))).astype(np.float32),
         concentration=50.0,
     )
-    params = dict(components.init(jax.random.key(0))["params"])
+    params: dict[str, Any] = dict(components.init(jax.random.key(0))["params"])
     params["log_concentration"] += jnp.asarray(rng.normal(size=16), jnp.float32)
     direction, log_concentration = components.apply({"params": params})  # pyright: ignore
     scores = jnp.asarray(rng.normal(size=(8, 16)), jnp.float32).at[:, 13:].set(-1e9)
