@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from geosurge_jax.models.geocell_table import MASKED_SCORE
 from geosurge_jax.models.sharding import BATCH_AXES, TABLE_AXES, VECTOR_AXIS
 
 # The similarity of what is no row; below any cosine, and finite so that weights can be made of it.
@@ -95,11 +96,11 @@ def neighbour_log_weights(similarity: jax.Array, power: float) -> jax.Array:
         power: p of weight = (2 - 2 cosine)^-p.
 
     Returns:
-        float32 `[B, k]`; minus infinity where there is no neighbour.
+        float32 `[B, k]`; `MASKED_SCORE` where there is no neighbour.
     """
     # Below this float32 tells no distances apart, and a photo that is in the index would have weight 1 / 0.
     squared = jnp.maximum(2.0 - 2.0 * similarity, 1e-6)
-    return jnp.where(similarity > NO_SIMILARITY, -power * jnp.log(squared), -jnp.inf)
+    return jnp.where(similarity > NO_SIMILARITY, -power * jnp.log(squared), MASKED_SCORE)
 
 
 def kernel_log_density(
@@ -109,13 +110,14 @@ def kernel_log_density(
 
     Args:
         vectors: places as unit vectors `[B, k, 3]`.
-        log_weights: `[B, k]`, minus infinity for none.
+        log_weights: `[B, k]`, `MASKED_SCORE` for none.
         spread_radians: standard deviation of the Gaussian kernel along the surface.
 
     Returns:
-        float32 `[B, k]`, minus infinity where there is no neighbour.
+        float32 `[B, k]`, `MASKED_SCORE` where there is no neighbour.
     """
     chord = jnp.sqrt(jnp.sum((vectors[:, :, None] - vectors[:, None]) ** 2, axis=-1))
     angle = 2.0 * jnp.arcsin(jnp.minimum(chord / 2.0, 1.0))
     exponents = log_weights[:, None] - 0.5 * (angle / spread_radians) ** 2
-    return jnp.where(jnp.isfinite(log_weights), jax.nn.logsumexp(exponents, axis=-1), -jnp.inf)
+    there = log_weights > MASKED_SCORE / 2
+    return jnp.where(there, jax.nn.logsumexp(exponents, axis=-1), MASKED_SCORE)

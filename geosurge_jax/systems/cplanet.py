@@ -5,7 +5,8 @@ photos to learn from, but the intersections of the sets' classes are, and a phot
 every classifier votes for the intersections that its classes hold.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -25,6 +26,7 @@ from geosurge_jax.systems.contract import (
     Metrics,
     Params,
     Prepared,
+    Survey,
     System,
 )
 from geosurge_jax.systems.hierarchical import level_cross_entropy
@@ -41,7 +43,8 @@ class CPlaNetConfig:
         visual: the image tower.
         max_images: for each geoclass set the most training photos in a class (published: five sets made by
             merging base cells, and PlaNet's; ours are partitions of the turned sphere, the first not turned).
-        relative_to: if not 0, `max_images` is for so many training photos and grows with their number (ours).
+        relative_to: if not 0, all three numbers of photos are for so many training photos, and scale with
+            their number (ours).
         min_images: classes with fewer training photos are dropped.
         min_intersection_images: intersections with fewer training photos are dropped (ours: 1, none).
         min_level: S2 level that the partitions start from.
@@ -78,16 +81,23 @@ class CPlaNetConfig:
             )
 
 
-def survey(
-    config: CPlaNetConfig, latlng: np.ndarray, hierarchy: Hierarchy
-) -> dict[str, np.ndarray]:
-    """Grows the geoclass sets over the training locations `latlng float64 [M, 2]`; named arrays of them."""
-    scale = len(latlng) / config.relative_to if config.relative_to else 1.0
+def survey_sets(config: CPlaNetConfig, latlng: np.ndarray, hierarchy: Hierarchy) -> Survey:
+    """Grows the geoclass sets over the training locations `latlng float64 [M, 2]`; the geocells play no part.
+
+    Raises:
+        ValueError: no class or no intersection is left.
+    """
+    del hierarchy
+    share = len(latlng) / config.relative_to if config.relative_to else 1.0
+
+    def scaled(photos: int) -> int:
+        return max(1, round(share * photos))
+
     return grow_overlapping_sets(
         latlng,
-        [max(1, round(most * scale)) for most in config.max_images],
-        min_images=config.min_images,
-        min_intersection_images=config.min_intersection_images,
+        [scaled(most) for most in config.max_images],
+        min_images=scaled(config.min_images),
+        min_intersection_images=scaled(config.min_intersection_images),
         min_level=config.min_level,
         seed=config.rotation_seed,
     ).arrays()
@@ -129,14 +139,13 @@ def intersection_log_prob(
     Returns:
         float32 `[B, C]`, each row normalised.
     """
-    add = jnp.logaddexp if combination == "probability" else jnp.add
-    total = None
+    votes = []
     for number, set_scores in enumerate(scores):
         # From rows of tables to photos, once: whatever follows needs no other device.
         set_scores = constrain_batch(set_scores)[:, : classes[number]]
-        votes = jnp.take(jax.nn.log_softmax(set_scores, axis=-1), members[:, number], axis=1)
-        total = votes if total is None else add(total, votes)
-    return constrain_batch(jax.nn.log_softmax(total, axis=-1))
+        votes.append(jnp.take(jax.nn.log_softmax(set_scores, axis=-1), members[:, number], axis=1))
+    add = jnp.logaddexp if combination == "probability" else jnp.add
+    return constrain_batch(jax.nn.log_softmax(functools.reduce(add, votes), axis=-1))
 
 
 def partition_rules(config: CPlaNetConfig) -> PartitionRules:
@@ -147,13 +156,13 @@ def partition_rules(config: CPlaNetConfig) -> PartitionRules:
     )
 
 
-def build(config: CPlaNetConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarray]) -> System:
+def build(config: CPlaNetConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system over its geoclass sets.
 
     Args:
         config: the choices above.
         hierarchy: nothing is taken from it.
-        survey: the sets, from `survey`.
+        survey: the sets, from `survey_sets`.
 
     Returns:
         The pure functions of the contract; targets are `classes int32 [M, N]`, -1 where dropped.
@@ -174,6 +183,7 @@ def build(config: CPlaNetConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
+        del memory
         total = jnp.zeros(batch["classes"].shape[0], jnp.float32)
         metrics: Metrics = {}
         for number, set_scores in enumerate(scores(params, batch, key)):
@@ -186,6 +196,7 @@ def build(config: CPlaNetConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
         return total, metrics
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
+        del prepared
         log_prob = intersection_log_prob(
             scores(params, batch, None), sets.members, classes, config.combination
         )

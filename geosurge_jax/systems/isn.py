@@ -1,13 +1,14 @@
 """Individual scene networks (Mueller-Budack et al., ECCV 2018), and the plain classifiers that they build on.
 
 One linear classifier a level of geocells on the pooled vector of an image tower. With one level this is the
-paper's base(L, .), and PlaNet's design (Weyand et al., ECCV 2016); with several it is base(M, .), the sum of the
-levels' cross-entropies, read by the finest level alone (f) or by the product over the levels (f*). With scenes,
-networks are specialised: a photo's scene decides which of them answers. In the paper the scene comes from a
-ResNet-152 trained on Places365; here a head of the system learns it from the photos' scene labels (ours).
+paper's base(L, .), and PlaNet's design (Weyand et al., ECCV 2016); with several it is base(M, .), the sum
+of the levels' cross-entropies, read by the finest level alone (f) or by the product over the levels (f*).
+With scenes, networks are specialised: a photo's scene decides which of them answers. In the paper the scene
+comes from a ResNet-152 trained on Places365; here a head of the system learns it from the photos' scene
+labels (ours).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -36,6 +37,7 @@ from geosurge_jax.systems.contract import (
     Metrics,
     Params,
     Prepared,
+    Survey,
     System,
 )
 from geosurge_jax.systems.hierarchical import (
@@ -46,6 +48,9 @@ from geosurge_jax.systems.hierarchical import (
     level_cross_entropy,
 )
 from geosurge_jax.systems.posterior import Posterior
+
+# Of each network on the cells of each level, and of the gate on the scenes.
+NetworkScores = tuple[tuple[tuple[jax.Array, ...], ...], jax.Array | None]
 
 INFERENCES = ("finest", "product")
 SCENE_NETWORKS = ("shared", "separate")
@@ -114,9 +119,7 @@ class SceneNetworks(nn.Module):
     cells: tuple[int, ...]
 
     @nn.compact
-    def __call__(
-        self, image: jax.Array, *, train: bool
-    ) -> tuple[tuple[tuple[jax.Array, ...], ...], jax.Array | None]:
+    def __call__(self, image: jax.Array, *, train: bool) -> NetworkScores:
         """Scores `image uint8 [B, H, W, 3]`.
 
         Returns:
@@ -150,9 +153,7 @@ class SceneNetworks(nn.Module):
         return scores, constrain_batch(gate.astype(jnp.float32))
 
 
-def of_network(
-    scores: Sequence[Sequence[jax.Array]], network: jax.Array
-) -> tuple[jax.Array, ...]:
+def of_network(scores: Sequence[Sequence[jax.Array]], network: jax.Array) -> tuple[jax.Array, ...]:
     """The scores that each photo's own network gives.
 
     Args:
@@ -196,7 +197,7 @@ def analytic_flops(config: IsnConfig, cells: tuple[int, ...]) -> FlopsPerPhoto:
     return FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * trained)
 
 
-def build(config: IsnConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarray]) -> System:
+def build(config: IsnConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system over a hierarchy of geocells.
 
     Args:
@@ -216,13 +217,14 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarr
     def init(key: jax.Array, batch: Batch) -> Params:
         return dict(model.init(key, batch["image"], train=False)["params"])
 
-    def apply(params: Params, batch: Batch, key: jax.Array | None):
+    def apply(params: Params, batch: Batch, key: jax.Array | None) -> NetworkScores:
         rngs = None if key is None else {"dropout": key}
-        return model.apply({"params": params}, batch["image"], train=key is not None, rngs=rngs)
+        return model.apply({"params": params}, batch["image"], train=key is not None, rngs=rngs)  # pyright: ignore[reportReturnType]
 
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
+        del memory
         scores, gate = apply(params, batch, key)
         if gate is None:
             return hierarchical_loss(scores[0], batch["cells"], "level")
@@ -236,6 +238,7 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarr
         return total + config.gate_weight * gate_loss, metrics
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
+        del prepared
         networks, gate = apply(params, batch, None)
         network = jnp.zeros(len(batch["image"]), jnp.int32)
         scores = of_network(networks, network if gate is None else jnp.argmax(gate, axis=-1))
@@ -259,7 +262,10 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarr
         towers=towers,
         flops=analytic_flops(config, cells),
         description=(
-            ("scene networks", f"{config.scenes}, {config.scene_networks}" if config.scenes else "none"),
+            (
+                "scene networks",
+                f"{config.scenes}, {config.scene_networks}" if config.scenes else "none",
+            ),
             *(
                 (
                     f"level {level}",

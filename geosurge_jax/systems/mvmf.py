@@ -1,11 +1,10 @@
 """Mixture of von Mises-Fisher distributions (Izbicki, Papalexakis and Tsotras, ECML-PKDD 2019).
 
-The photo decides the weights of a mixture on the sphere, by a softmax layer over its components; the components'
-mean directions and concentrations are parameters that all photos share. The loss is minus the logarithm of the
-mixture's density at the true place, which knows that a near miss is better than a far one.
+The photo decides the weights of a mixture on the sphere, by a softmax layer over its components; the
+components' mean directions and concentrations are parameters that all photos share. The loss is minus the
+logarithm of the mixture's density at the true place, which knows that a near miss is better than a far one.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -31,6 +30,7 @@ from geosurge_jax.systems.contract import (
     Metrics,
     Params,
     Prepared,
+    Survey,
     System,
 )
 from geosurge_jax.systems.posterior import Posterior
@@ -46,11 +46,11 @@ class MvmfConfig:
         visual: the image tower.
         initial_spread_km: standard deviation with which every component starts, along the surface (ours; the
             components start at the mean places of the finest geocells, which is ours too).
-        support_weights: what a point of the posterior's support stands for, the mean place of a finest geocell:
-            "density" gives it the mixture's density there, so that the densest point comes first; "mass"
-            multiplies that by the cell's area, the probability of the cell as far as the density is even in it
-            (ours both: the mixture itself is continuous). The area is the mean one of cells of its S2 level,
-            right within a factor of 1.5.
+        support_weights: what the posterior gives to the mean place of a finest geocell, a point of its
+            support: "density" the mixture's density there, so that the densest point comes first; "mass" that
+            times the cell's area, the probability of the cell as far as the density is even in it (both
+            ours: the mixture itself is continuous). The area is the mean of S2 cells of its level, which
+            is right within a factor of 1.6.
         table_row_multiple: rows of the table and of the components are padded to a multiple of this with
             masked ones; `fsdp * model` of the mesh has to divide it (ours).
         compute_dtype: "float32" or "bfloat16", of the tower and the weights; the sphere is float32.
@@ -83,9 +83,7 @@ class Mvmf(nn.Module):
     directions: np.ndarray
 
     @nn.compact
-    def __call__(
-        self, image: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The mixture of `image uint8 [B, H, W, 3]`.
 
         Returns:
@@ -131,7 +129,7 @@ def log_support_weights(hierarchy: Hierarchy, support_weights: str) -> np.ndarra
     return (-np.log(6.0) - np.log(4.0) * cell_levels(ids)).astype(np.float32)
 
 
-def build(config: MvmfConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarray]) -> System:
+def build(config: MvmfConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system with one component for each finest geocell.
 
     Args:
@@ -140,7 +138,7 @@ def build(config: MvmfConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndar
         survey: nothing is taken from it.
 
     Returns:
-        The pure functions of the contract; targets are `direction float32 [M, 3]`, the truth as a unit vector.
+        The pure functions of the contract; targets are `direction float32 [M, 3]`, unit vectors.
     """
     del survey
     finest = hierarchy.partitions[-1]
@@ -162,11 +160,13 @@ def build(config: MvmfConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndar
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
+        del memory
         scores, direction, log_concentration = mixture(params, batch, key)
         log_density = mixture_log_density(scores, batch["direction"], direction, log_concentration)
         return -log_density, {}
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
+        del prepared
         scores, direction, log_concentration = mixture(params, batch, None)
         log_density = mixture_log_density_on(
             jnp.asarray(directions), scores, direction, log_concentration, components
@@ -187,9 +187,7 @@ def build(config: MvmfConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndar
         partition_rules=partition_rules(config),
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
-        flops=FlopsPerPhoto(
-            forward=frozen + trained + on_support, training=frozen + 3 * trained
-        ),
+        flops=FlopsPerPhoto(forward=frozen + trained + on_support, training=frozen + 3 * trained),
         description=(
             (
                 "components",

@@ -1,18 +1,16 @@
 """[L] kNN, sigma = 4 (Vo, Jacobs and Hays, ICCV 2017): classified in training, matched in use.
 
-A network learns to classify photos into geocells. In use its classes are not asked: the photo's embedding is
-compared with those of all training photos, and a kernel density over the places of the k most similar ones is the
-answer. Each photo's posterior stands on the places of its own k neighbours.
+A network learns to classify photos into geocells. In use its classes are not asked: the photo's embedding
+is compared with those of all training photos, and a kernel density over the places of the k most similar
+ones is the answer. Each photo's posterior stands on the places of its own k neighbours.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import PartitionSpec
 
 from geosurge_jax.geo import Hierarchy, unit_vectors
@@ -34,10 +32,12 @@ from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
+    Index,
     Memory,
     Metrics,
     Params,
     Prepared,
+    Survey,
     System,
 )
 from geosurge_jax.systems.hierarchical import hierarchical_loss
@@ -126,9 +126,7 @@ def partition_rules(config: NearestConfig) -> PartitionRules:
     )
 
 
-def neighbour_posterior(
-    config: NearestConfig, embedding: jax.Array, index: Mapping[str, jax.Array]
-) -> Posterior:
+def neighbour_posterior(config: NearestConfig, embedding: jax.Array, index: Index) -> Posterior:
     """The kernel density at the places of each photo's neighbours.
 
     Args:
@@ -149,7 +147,7 @@ def neighbour_posterior(
     return Posterior(latlng=latlng, log_prob=jax.nn.log_softmax(log_density, axis=-1))
 
 
-def build(config: NearestConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarray]) -> System:
+def build(config: NearestConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system over a hierarchy of geocells, which only training knows.
 
     Args:
@@ -170,6 +168,7 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
+        del memory
         rngs = None if key is None else {"dropout": key}
         scores = model.apply({"params": params}, batch["image"], train=key is not None, rngs=rngs)
         return hierarchical_loss(scores, batch["cells"], "level")  # pyright: ignore[reportArgumentType]
@@ -179,6 +178,10 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
             {"params": params}, batch["image"], train=False, method="embed"
         )  # pyright: ignore[reportAssignmentType]
         return {"embedding": unit_norm(embedding)}
+
+    def keep_index(params: Params, index: Index) -> Prepared:
+        del params
+        return dict(index)
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
         return neighbour_posterior(config, index_rows(params, batch)["embedding"], prepared)
@@ -196,9 +199,7 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
         # The search costs 2 E for each training photo more, whose number the system does not know.
-        flops=FlopsPerPhoto(
-            forward=frozen + trained, training=frozen + 3 * (trained + classifier)
-        ),
+        flops=FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * (trained + classifier)),
         description=(
             ("neighbours", f"{config.neighbours} of the training photos"),
             *(
@@ -210,5 +211,5 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Mapping[str, np.n
             ),
         ),
         index_rows=index_rows,
-        prepare=lambda params, index: index,
+        prepare=keep_index,
     )

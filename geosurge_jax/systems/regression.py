@@ -1,10 +1,9 @@
 """Regression on the unit sphere: a photo to one place, the baseline that distributions are compared with.
 
-OSV-5M (Astruc et al., CVPR 2024) reports such a baseline; that the place is a vector of three numbers brought to
-length 1, which has neither poles nor a date line, and the losses are ours.
+OSV-5M (Astruc et al., CVPR 2024) reports such a baseline; that the place is a vector of three numbers
+brought to length 1, which has neither poles nor a date line, and the losses are ours.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -23,6 +22,7 @@ from geosurge_jax.systems.contract import (
     Metrics,
     Params,
     Prepared,
+    Survey,
     System,
 )
 from geosurge_jax.systems.posterior import Posterior
@@ -86,9 +86,7 @@ def partition_rules(config: RegressionConfig) -> PartitionRules:
     )
 
 
-def build(
-    config: RegressionConfig, hierarchy: Hierarchy, survey: Mapping[str, np.ndarray]
-) -> System:
+def build(config: RegressionConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system.
 
     Args:
@@ -97,7 +95,7 @@ def build(
         survey: nothing is taken from it.
 
     Returns:
-        The pure functions of the contract; targets are `direction float32 [M, 3]`, the truth as a unit vector;
+        The pure functions of the contract; targets are `direction float32 [M, 3]`, unit vectors;
         the posterior is one place of probability 1.
     """
     del hierarchy, survey
@@ -113,9 +111,11 @@ def build(
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
+        del memory
         return chord_loss(place(params, batch, key), batch["direction"], config.loss), {}
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
+        del prepared
         latlng = latlng_from_unit_vectors(place(params, batch, None))[:, None]
         return Posterior(latlng=latlng, log_prob=jnp.zeros((latlng.shape[0], 1), jnp.float32))
 
