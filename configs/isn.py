@@ -14,9 +14,9 @@ km of the truth, in percent (this code has not been run on MP-16):
     YFCC4k                6.5  16.2  23.8  37.4  55.0    measured by others
 
 Variants: `tiny` (seconds, for tests), `demo` (minutes on two CPU cores, the generated Earth), `folder`
-(your own photos, one network for all of them unless their table names scenes), and the paper's steps on the
-generated Earth: `single` (L: one partition), `multi` (M, f: three, read by the finest), `product` (M, f*:
-their product), `scenes` (M, f*, S3; the same as `demo`). Ours: the gate, a head of the system where the
+(your own photos, one network for all: others need photos whose scenes are known), and the paper's steps on
+the generated Earth: `single` (L: one partition), `multi` (M, f: three, read by the finest), `product` (M,
+f*: their product), `scenes` (M, f*, S3; the same as `demo`). Ours: the gate, a head of the system where the
 paper has a ResNet-152 trained on Places365; optimiser, batch and schedule, GeoSURGE's; crops averaged; that
 batch normalisation keeps the statistics of the weights that the run begins with.
 """

@@ -2,7 +2,7 @@
 
     python run.py --config=configs/planet_classifier.py --workdir=workdir/planet
     python run.py --config=configs/planet_classifier.py:demo --workdir=workdir/planet_demo
-    python run.py --config=configs/planet_classifier.py:folder --config.data.source=PHOTOS --workdir=workdir/own
+    python run.py --config=configs/planet_classifier.py:folder --config.data.source=DIR --workdir=workdir/own
 
 One adaptive partition, one softmax: the system "isn" with a single level. (The data set "planet" of this
 project is the generated Earth, and has nothing to do with it.) The paper trained an Inception network on 91
