@@ -203,6 +203,19 @@ def vit(
     )
 
 
+def resnet(size: str, side: int) -> dict[str, Any]:
+    """A residual network, all of it trained, on photos of `side` pixels with ImageNet's statistics."""
+    preprocessing = dict(
+        image_size=side,
+        resize="short",
+        resize_ratio=256 / 224,
+        interpolation="bicubic",
+        mean=IMAGENET_MEAN,
+        deviation=IMAGENET_DEVIATION,
+    )
+    return dict(kind="resnet", size=size, preprocessing=preprocessing, trained_stages=-1)
+
+
 def choose(
     file: str, variant: str, makers: Mapping[str, Callable[[], dict[str, Any]]]
 ) -> ConfigDict:

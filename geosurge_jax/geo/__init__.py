@@ -18,6 +18,11 @@ from geosurge_jax.geo.hierarchy import (
     link_partitions,
 )
 from geosurge_jax.geo.land import CONTINENTS, continent_of, land_outlines, on_land
+from geosurge_jax.geo.overlapping import (
+    OverlappingSets,
+    grow_overlapping_sets,
+    sets_from_arrays,
+)
 from geosurge_jax.geo.partition import Partition, build_partition
 from geosurge_jax.geo.places_csv import read_places_csv
 from geosurge_jax.geo.planned import planned_hierarchy
@@ -49,6 +54,7 @@ __all__ = [
     "EARTH_RADIUS_KM",
     "DistanceProtocol",
     "Hierarchy",
+    "OverlappingSets",
     "Partition",
     "atomic_file",
     "build_hierarchy",
@@ -60,6 +66,7 @@ __all__ = [
     "continent_of",
     "export_partition_csv",
     "great_circle_km",
+    "grow_overlapping_sets",
     "ids_from_tokens",
     "import_partition_csv",
     "land_outlines",
@@ -73,6 +80,7 @@ __all__ = [
     "planned_hierarchy",
     "read_places_csv",
     "save_hierarchy",
+    "sets_from_arrays",
     "spherical_mean",
     "unit_vectors",
     "within",
