@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geosurge_jax.geo import Hierarchy
-from geosurge_jax.systems import geosurge
+from geosurge_jax.systems import geosurge, translocator
 from geosurge_jax.systems.contract import Survey, System
 
 
@@ -33,4 +33,7 @@ class SystemEntry:
     survey: Callable[[Any, np.ndarray, Hierarchy], Survey] = no_survey
 
 
-SYSTEMS = {"geosurge": SystemEntry(geosurge.GeoSurgeConfig, geosurge.build)}
+SYSTEMS = {
+    "geosurge": SystemEntry(geosurge.GeoSurgeConfig, geosurge.build),
+    "translocator": SystemEntry(translocator.TransLocatorConfig, translocator.build),
+}
