@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geosurge_jax.geo import Hierarchy
-from geosurge_jax.systems import geosurge, translocator
+from geosurge_jax.systems import geodecoder, geosurge, translocator
 from geosurge_jax.systems.contract import Survey, System
 
 
@@ -34,6 +34,7 @@ class SystemEntry:
 
 
 SYSTEMS = {
+    "geodecoder": SystemEntry(geodecoder.GeoDecoderConfig, geodecoder.build),
     "geosurge": SystemEntry(geosurge.GeoSurgeConfig, geosurge.build),
     "translocator": SystemEntry(translocator.TransLocatorConfig, translocator.build),
 }
