@@ -167,6 +167,44 @@ def folder(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def _imagenet(side: int, **changed: Any) -> dict[str, Any]:
+    """What convolutional towers and Swin expect of photos of `side` pixels."""
+    expected = dict(
+        image_size=side,
+        resize="stretch",
+        resize_ratio=1.0,
+        interpolation="bicubic",
+        mean=IMAGENET_MEAN,
+        deviation=IMAGENET_DEVIATION,
+    )
+    return {**expected, **changed}
+
+
+def swin(size: str, side: int) -> dict[str, Any]:
+    """A Swin Transformer on photos of `side` pixels, trained as a whole."""
+    return dict(
+        kind="swin",
+        size=size,
+        patch=4,
+        window=2 if size == "mu" else 7,
+        norm_epsilon=1e-5,
+        preprocessing=_imagenet(side),
+        trained_stages=-1,
+        dropout=0.0,
+    )
+
+
+def efficientnet(size: str, side: int) -> dict[str, Any]:
+    """An EfficientNet on photos of `side` pixels, trained as a whole."""
+    return dict(
+        kind="efficientnet",
+        size=size,
+        norm_epsilon=1e-3,
+        preprocessing=_imagenet(side),
+        trained_stages=-1,
+    )
+
+
 def vit(
     size: str, patch: int, side: int, kind: str = "vit", trained_blocks: int = -1
 ) -> dict[str, Any]:

@@ -38,8 +38,10 @@ TABLES = ("metadata.csv", "metadata.jsonl")
 """Tables that are found by themselves; another is named by `--table`."""
 
 REJECTED_FILE = "rejected.csv"
-IMPORTER = 1
+IMPORTER = 2
 """Raised when the same folder would give other records."""
+VERSION = "2.0.0"
+"""Of a dataset where none is asked for; its first number is the format of the records."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def prepare(
     source: str | Path,
     *,
     name: str | None = None,
-    version: str = "1.0.0",
+    version: str = VERSION,
     table: str | None = None,
     columns: Mapping[str, str] | None = None,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
@@ -202,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", required=True, help="the folder of photos")
     parser.add_argument("--out", required=True, help="where datasets lie")
     parser.add_argument("--name", help="of the dataset (default: the folder's)")
-    parser.add_argument("--version", default="1.0.0", help="of the dataset")
+    parser.add_argument("--version", default=VERSION, help="of the dataset")
     parser.add_argument("--table", help=f"CSV or JSONL in the folder (default: {TABLES})")
     for role, names in KNOWN_NAMES.items():
         parser.add_argument(f"--{role}-column", help=f"recognised: {', '.join(names)}")

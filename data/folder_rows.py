@@ -16,7 +16,7 @@ import numpy as np
 from data.exif import gps_latlng
 from data.folder_table import Row
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image
-from geosurge_jax.input.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
+from geosurge_jax.input.record import SCENE_COUNTS, SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
 _CHUNK = 512
@@ -36,7 +36,7 @@ class Photo:
         path: Where it lies.
         latlng: Degrees, latitude first, longitude in [-180, 180).
         segmentation: The class map, None = there is none.
-        scene: Index in `SCENES`, -1 = unknown or a name that is none of them.
+        scene: See `Record`; the name of a coarse scene that is none of `SCENES` is unknown.
         author: Empty = unknown.
         licence: Empty = unknown.
     """
@@ -47,7 +47,7 @@ class Photo:
     path: Path
     latlng: tuple[float, float]
     segmentation: Path | None
-    scene: int
+    scene: tuple[int, int, int]
     author: str
     licence: str
 
@@ -163,7 +163,7 @@ def _check(folder: Path, row: Row, classes: int) -> Photo | Rejection:
             path=path,
             latlng=latlng,
             segmentation=_class_map(folder, values.get("segmentation", ""), classes),
-            scene=_scene(values.get("scene", "")),
+            scene=_scenes(values),
             author=values.get("author", ""),
             licence=values.get("licence", ""),
         )
@@ -229,6 +229,25 @@ def _content(path: Path, what: str) -> bytes:
         raise _RejectedRow(f"unreadable {what}: {path.name}: {error.strerror}") from None
 
 
-def _scene(name: str) -> int:
-    lowered = name.lower()
-    return SCENES.index(lowered) if lowered in SCENES else UNKNOWN_SCENE
+def _scenes(values: dict[str, str]) -> tuple[int, int, int]:
+    """The indexes of a row; the name of a coarse scene stands in for an index that is not there."""
+    coarse, middle, fine = (
+        _scene_index(values.get(f"scene{count}", ""), count) for count in SCENE_COUNTS
+    )
+    name = values.get("scene", "").lower()
+    if coarse == UNKNOWN_SCENE and name in SCENES:
+        coarse = SCENES.index(name)
+    return coarse, middle, fine
+
+
+def _scene_index(text: str, count: int) -> int:
+    if not text:
+        return UNKNOWN_SCENE
+    # A spreadsheet or pandas writes whole numbers as 7.0 in a column that has gaps.
+    whole = text.removesuffix(".0")
+    if whole.removeprefix("-").isascii() and whole.removeprefix("-").isdigit():
+        index = int(whole)
+        if UNKNOWN_SCENE <= index < count:
+            return index
+    reason = f"unknown scene: {text!r} of {count}, expected -1 to {count - 1}"
+    raise _RejectedRow(reason)

@@ -19,8 +19,15 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "segmentation": ("segmentation", "segmentation_file", "segmentation_path", "class_map"),
     "licence": ("licence", "license"),
     "scene": ("scene", "scene_label"),
+    "scene3": ("s3_label",),
+    "scene16": ("s16_label",),
+    "scene365": ("s365_label",),
 }
-"""Recognised column names of each role, the first that is there counts; case does not matter."""
+"""Recognised column names of each role, the first that is there counts; case does not matter.
+
+`scene` is the name of a coarse scene; the others are indexes in Places365's granularities, as the tables
+that came with GeoEstimation's data name them.
+"""
 
 REQUIRED = ("latitude", "longitude", "file")
 _JSON_LINES = (".jsonl", ".ndjson")

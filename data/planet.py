@@ -33,7 +33,7 @@ __all__ = [
     "splits_of",
 ]
 
-NAME, VERSION = "planet", "1.0.0"
+NAME, VERSION = "planet", "2.0.0"
 SPLITS = ("train", "validation", "test")
 # Share of the authors in the first split and in the first two.
 _BOUNDS = (0.80, 0.88)

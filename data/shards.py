@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from geosurge_jax.input.record import Record
+from geosurge_jax.input.record import SCENE_COUNTS, Record
 
 _Example = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]  (made at import)
 
@@ -38,7 +38,7 @@ def record_features() -> tfds.features.FeaturesDict:
                 shape=(2,), dtype=np.float64, encoding=tfds.features.Encoding.BYTES
             ),
             "id": tfds.features.Text(),
-            "scene": tfds.features.Scalar(dtype=np.int32),
+            "scene": tfds.features.Tensor(shape=(len(SCENE_COUNTS),), dtype=np.int32),
             "author": tfds.features.Text(),
             "licence": tfds.features.Text(),
         }
@@ -106,7 +106,7 @@ def write_shards(
                 "segmentation": NO_MAP if record.segmentation is None else record.segmentation,
                 "latlng": np.array(record.latlng, np.float64),
                 "id": record.id,
-                "scene": record.scene,
+                "scene": np.array(record.scene, np.int32),
                 "author": record.author,
                 "licence": record.licence,
             }

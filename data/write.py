@@ -34,7 +34,13 @@ from geosurge_jax.input.manifest import (
     read_manifest,
     write_manifest,
 )
-from geosurge_jax.input.record import SCENES, UNKNOWN_SCENE, Record
+from geosurge_jax.input.record import (
+    SCENE_CATEGORIES,
+    SCENE_GROUPS,
+    SCENES,
+    Record,
+    scene_problem,
+)
 
 SHARD_BYTES = 200_000_000
 """A shard is closed once it holds this much."""
@@ -103,6 +109,8 @@ def write_dataset(
                 latlng_sha256={},
                 segmentation_classes=tuple(segmentation_classes),
                 scenes=SCENES,
+                scene_groups=SCENE_GROUPS,
+                scene_categories=SCENE_CATEGORIES,
                 source=source,
                 description=description,
                 licence=licence,
@@ -193,8 +201,8 @@ def _check_record(record: Record, split: str, seen: set[str]) -> None:
         what = f"latitude {latitude}, expected -90 to 90"
     elif not (math.isfinite(longitude) and -180 <= longitude < 180):
         what = f"longitude {longitude}, expected -180 to below 180"
-    elif not UNKNOWN_SCENE <= record.scene < len(SCENES):
-        what = f"scene {record.scene}, expected -1 to {len(SCENES) - 1}"
+    elif problem := scene_problem(record.scene):
+        what = problem
     elif not _is_image(record.image):
         what = f"image starts with {record.image[:4]!r}, expected JPEG, PNG or WebP"
     elif record.segmentation is not None and not record.segmentation.startswith(b"\x89PNG"):

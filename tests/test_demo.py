@@ -30,7 +30,7 @@ def test_demo_beats_chance_tenfold_at_200_km_and_reaches_60_percent_at_2500_km(t
         env=environment,
         check=True,
     )
-    dataset = open_dataset(next((tmp_path / "datasets").glob("*/planet/1.0.0")))
+    dataset = open_dataset(next((tmp_path / "datasets").glob("*/planet/2.0.0")))
     chance = training_density_chance(dataset.split("train").latlng, dataset.split("test").latlng)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())["planet/test"]["scores"]
     accuracy = dict(zip(chance.radii_km, (e["value"] for e in scores["accuracy"]), strict=True))

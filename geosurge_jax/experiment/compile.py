@@ -18,6 +18,7 @@ from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.failure import NegativeAnswer
 from geosurge_jax.experiment.geography import load_geography, planned_geography
 from geosurge_jax.experiment.workdir import Workdir, write_text
+from geosurge_jax.input.record import SCENE_COUNTS
 from geosurge_jax.systems.contract import Prepared
 from geosurge_jax.training.layout import layout_report
 from geosurge_jax.training.mesh import batch_sharding
@@ -122,7 +123,7 @@ def batch_shapes(
         "latlng": ((2,), np.float32),
         "index": ((), np.int32),
         "mask": ((), np.float32),
-        "scene": ((), np.int32),
+        "scene": ((len(SCENE_COUNTS),), np.int32),
         **{name: (value.shape[1:], value.dtype) for name, value in targets.items()},
     }
     sharding = batch_sharding(model.mesh)

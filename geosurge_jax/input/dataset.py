@@ -32,7 +32,7 @@ class RecordSource:
     """The records of one split by position: what Grain calls a random-access source.
 
     An item is a dict with `image` and `segmentation` (encoded bytes), `latlng` (float64 [2]), `id`,
-    `author`, `licence` (str) and `scene` (int). Reading is thread-safe.
+    `author`, `licence` (str) and `scene` (int32 [3]). Reading is thread-safe.
     """
 
     def __init__(self, source: Sequence[dict[str, Any]]):

@@ -48,7 +48,7 @@ class EvaluationBatches:
 
     All processes see the same number of batches. A batch is a host dict: `image` uint8
     [B, C, H, W, 3], `segmentation` uint8 [B, C, H, W], `latlng` float32 [B, 2], `index` int32 [B]
-    (-1 for padding), `mask` float32 [B], `scene` int32 [B], and the targets; C crops.
+    (-1 for padding), `mask` float32 [B], `scene` int32 [B, 3], and the targets; C crops.
     """
 
     dataset: grain.MapDataset

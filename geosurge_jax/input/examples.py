@@ -12,7 +12,7 @@ from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.geometry import WHOLE, Box, Framing, evaluation_crops
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image, resize_crop
-from geosurge_jax.input.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
+from geosurge_jax.input.record import NO_SCENES, UNKNOWN_CLASS, scene_problem
 
 Example = dict[str, Any]
 """Host arrays of one example, keys as in a batch; `latlng` still float64."""
@@ -32,13 +32,13 @@ class DecodedRecord:
         pixels: uint8 [H, W, 3].
         class_map: uint8 [h, w], any size, 255 = unknown.
         latlng: Degrees, (0, 0) where it is not known (plain files).
-        scene: Index in `SCENES`, -1 = unknown.
+        scene: Index in each of Places365's 3, 16 and 365 scenes, -1 = unknown.
     """
 
     pixels: np.ndarray
     class_map: np.ndarray
     latlng: tuple[float, float]
-    scene: int
+    scene: tuple[int, ...]
 
 
 def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:
@@ -75,7 +75,7 @@ def read_file(
     except ImageDecodeError as error:
         bad_records.report(index, str(path), _one_line(error))
         return None
-    return DecodedRecord(pixels, class_map, (0.0, 0.0), UNKNOWN_SCENE)
+    return DecodedRecord(pixels, class_map, (0.0, 0.0), NO_SCENES)
 
 
 def crop_pair(
@@ -123,7 +123,7 @@ def example(
         "latlng": np.array(record.latlng, np.float64),
         "index": np.int32(index),
         "mask": np.float32(1),
-        "scene": np.int32(record.scene),
+        "scene": np.array(record.scene, np.int32),
     }
 
 
@@ -140,7 +140,7 @@ def masked_example(shape: tuple[int, ...], index: int) -> Example:
         "latlng": np.zeros(2, np.float64),
         "index": np.int32(index),
         "mask": np.float32(0),
-        "scene": np.int32(UNKNOWN_SCENE),
+        "scene": np.array(NO_SCENES, np.int32),
     }
 
 
@@ -161,9 +161,9 @@ def _decode_record(record: Mapping[str, Any]) -> DecodedRecord:
         raise ImageDecodeError(f"latitude {latitude}, expected -90 to 90")
     if not (math.isfinite(longitude) and -180 <= longitude < 180):
         raise ImageDecodeError(f"longitude {longitude}, expected -180 to below 180")
-    scene = int(record["scene"])
-    if not UNKNOWN_SCENE <= scene < len(SCENES):
-        raise ImageDecodeError(f"scene {scene}, expected -1 to {len(SCENES) - 1}")
+    scene = tuple(int(index) for index in record["scene"])
+    if problem := scene_problem(scene):
+        raise ImageDecodeError(problem)
     pixels = decode_image(record["image"])
     class_map = decode_class_map(record["segmentation"])
     return DecodedRecord(pixels, class_map, (latitude, longitude), scene)

@@ -18,7 +18,7 @@ def file_batches(
     """Batches of photo files in the given order, turned upright by their EXIF orientation.
 
     A file that cannot be read keeps its place with mask 0; `bad_records.found` says why. `latlng`
-    is (0, 0) and `scene` -1 for all.
+    is (0, 0) and `scene` (-1, -1, -1) for all.
 
     Args:
         paths: JPEG, PNG, WebP or another still picture that Pillow reads.

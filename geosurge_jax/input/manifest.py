@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST_FILE = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class DatasetError(ValueError):
@@ -45,7 +45,9 @@ class Manifest:
         splits: Shards of each split, in record order.
         latlng_sha256: Digest of `<split>-latlng.npy` of each split.
         segmentation_classes: Class names in the order of the ids in the segmentation maps.
-        scenes: Scene names in the order of the scene index.
+        scenes: Names of the coarse scenes, in the order of the first scene index.
+        scene_groups: Names of the middle ones, in the order of the second.
+        scene_categories: Number of the fine ones, which have no names here.
         source: JSON value: everything the records depend on; equal sources give equal records.
         description: A sentence or two for people.
         licence: The terms the whole comes under.
@@ -58,6 +60,8 @@ class Manifest:
     latlng_sha256: dict[str, str]
     segmentation_classes: tuple[str, ...]
     scenes: tuple[str, ...]
+    scene_groups: tuple[str, ...]
+    scene_categories: int
     source: Any
     description: str
     licence: str
@@ -116,7 +120,7 @@ def read_manifest(directory: Path) -> Manifest:
             split: tuple(Shard(**shard) for shard in shards)
             for split, shards in content["splits"].items()
         }
-        for field in ("segmentation_classes", "scenes"):
+        for field in ("segmentation_classes", "scenes", "scene_groups"):
             content[field] = tuple(content[field])
         return Manifest(**content)
     except (TypeError, KeyError, AttributeError) as error:

@@ -109,9 +109,9 @@ def train_batches(
     Returns:
         An iterator over host batches; B is the number of rows of this process:
         `image` uint8 [B, H, W, 3], `segmentation` uint8 [B, H, W], `latlng` float32 [B, 2],
-        `index` int32 [B], `mask` float32 [B] (0 for unreadable records), `scene` int32 [B], and
-        the targets. `get_state()` and `set_state()` take `{"next_index": batches so far}`; call
-        `close()` when done.
+        `index` int32 [B], `mask` float32 [B] (0 for unreadable records), `scene` int32 [B, 3] (of
+        Places365's 3, 16 and 365), and the targets. `get_state()` and `set_state()` take
+        `{"next_index": batches so far}`; call `close()` when done.
 
     Raises:
         ValueError: A batch without rows, or rows that lie outside of it.

@@ -64,7 +64,14 @@ class GeocellTable(nn.Module):
 
     @nn.compact
     def __call__(self, visual: jax.Array) -> tuple[jax.Array, ...]:
-        """Scores `visual [B, E]`; one float32 `[B, padded K_l]` a level, padding masked."""
+        """Scores visual vectors on the cells of every level.
+
+        Args:
+            visual: `[B, E]`, one vector for all levels, or `[B, L, E]`, one for each.
+
+        Returns:
+            One float32 `[B, padded K_l]` a level, padding masked.
+        """
         scores = []
         if self.targets == "embedding":
             log_temperature = self.param(
@@ -83,7 +90,7 @@ class GeocellTable(nn.Module):
                 table = unit_norm(table)
             products = jnp.einsum(
                 "be,ke->bk",
-                visual,
+                visual if visual.ndim == 2 else visual[:, level],
                 table.astype(self.dtype),
                 preferred_element_type=jnp.float32,
             )

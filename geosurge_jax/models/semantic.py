@@ -58,6 +58,32 @@ def class_shares(
     return counts[..., :classes] / (rows * columns)
 
 
+def patch_class_shares(
+    class_map: jax.Array,
+    classes: int,
+    patch_grid: int,
+    subgrid: int,
+    dtype: jnp.dtype = jnp.float32,
+) -> jax.Array:
+    """One vector for each patch of an image tower: the shares of every class in the cells of the patch.
+
+    Args:
+        class_map: uint8 `[B, H, W]`, see `class_shares`.
+        classes: number of classes C.
+        patch_grid: patches along one side of the photo; P is its square.
+        subgrid: cells along one side of a patch.
+        dtype: of the result.
+
+    Returns:
+        `[B, P, subgrid * subgrid * C]`, patches and cells rows first.
+    """
+    shares = class_shares(class_map, classes, patch_grid * subgrid, dtype)
+    batch = shares.shape[0]
+    shares = shares.reshape(batch, patch_grid, subgrid, patch_grid, subgrid, classes)
+    shares = shares.transpose(0, 1, 3, 2, 4, 5).reshape(batch, patch_grid**2, -1)
+    return constrain_batch(shares.astype(dtype))
+
+
 class SemanticTokens(nn.Module):
     """Class map to tokens.
 
@@ -78,13 +104,9 @@ class SemanticTokens(nn.Module):
     @nn.compact
     def __call__(self, class_map: jax.Array) -> jax.Array:
         """Maps `class_map uint8 [B, H, W]` to semantic tokens `[B, S, D]`, S = patch_grid ** 2."""
-        grid = self.patch_grid * self.subgrid
-        shares = class_shares(class_map, self.classes, grid, self.dtype)
-        batch = shares.shape[0]
-        shares = shares.reshape(
-            batch, self.patch_grid, self.subgrid, self.patch_grid, self.subgrid, self.classes
-        ).transpose(0, 1, 3, 2, 4, 5)
-        shares = constrain_batch(shares.reshape(batch, self.patch_grid**2, -1).astype(self.dtype))
+        shares = patch_class_shares(
+            class_map, self.classes, self.patch_grid, self.subgrid, self.dtype
+        )
         tokens = nn.Dense(self.width, dtype=self.dtype, name="projection")(shares)
         position = self.param(
             "position_embedding",

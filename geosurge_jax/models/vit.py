@@ -25,11 +25,12 @@ class Block(nn.Module):
 
     config: ViTConfig
     dropout: float
-    train: bool
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: jax.Array, rotation: Rotation | None) -> tuple[jax.Array, None]:
+    def __call__(
+        self, x: jax.Array, rotation: Rotation | None, train: bool
+    ) -> tuple[jax.Array, None]:
         """Maps tokens `x [B, N, D]` to the same shape; `rotation` is of the patches, or None."""
         config, width = self.config, x.shape[-1]
 
@@ -40,7 +41,7 @@ class Block(nn.Module):
             if config.design.layer_scale:
                 factor = self.param(scale, nn.initializers.ones, (width,))
                 y = y * factor[None, None].astype(y.dtype)
-            return nn.Dropout(self.dropout, deterministic=not self.train)(y)
+            return nn.Dropout(self.dropout, deterministic=not train)(y)
 
         x = constrain_batch(x)
         h = norm("attention_norm")(x)
@@ -82,85 +83,104 @@ class ViT(nn.Module):
     """Image tower.
 
     The blocks stand in two stacks, `frozen_blocks` and `trained_blocks`, so that a path rule can name
-    either and a scanned stack never mixes the two.
+    either and a scanned stack never mixes the two. A system that has to do something between two blocks
+    takes the tower in steps: `embed` or `embed_patches`, each `block`, `read_out`; one whose patches are not
+    pixels takes `embed_patches` and `encode`.
     """
 
     config: ViTConfig
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
+    def setup(self) -> None:
+        """Names the parts; the parameters of a part that is not called are not made."""
+        config, design, width = self.config, self.config.design, self.config.width
+        initializer = nn.initializers.normal(width**-0.5)
+        self.patch_embedding = nn.Dense(width, use_bias=design.patch_bias, dtype=self.dtype)
+        if design.rotary and config.registers:
+            self.registers = self.param("registers", initializer, (config.registers, width))
+        if design.class_token:
+            self.class_token = self.param("class_token", initializer, (width,))
+        if not design.rotary:
+            positions = (config.grid**2 + design.class_token, width)
+            self.position_embedding = self.param("position_embedding", initializer, positions)
+            if config.registers:
+                self.registers = self.param("registers", initializer, (config.registers, width))
+        if design.pre_norm:
+            self.pre_norm = nn.LayerNorm(epsilon=config.norm_epsilon, dtype=self.dtype)
+        frozen, trained = config.segments
+        self.blocks = [
+            *self._stack("frozen_blocks", frozen, 0.0, remat=False),
+            *self._stack("trained_blocks", trained, config.dropout, remat=config.remat),
+        ]
+        self.norm = nn.LayerNorm(epsilon=config.norm_epsilon, dtype=self.dtype)
+        if design.pooling == "attention":
+            self.pooling = AttentionPooling(config, self.dtype)
+        if config.projection:
+            self.projection = nn.Dense(config.projection, use_bias=False, dtype=self.dtype)
+
     def __call__(self, image: jax.Array, *, train: bool) -> Features:
         """Encodes `image uint8 [B, H, W, 3]`; all is normalised by the final LayerNorm."""
-        config, design = self.config, self.config.design
-        x = self._embed(image)
-        if design.pre_norm:
-            x = nn.LayerNorm(epsilon=config.norm_epsilon, dtype=self.dtype, name="pre_norm")(x)
-        rotation = None
-        if design.rotary:
-            rotation = patch_rotation(config.grid, config.width // config.shape.heads)
-        frozen, trained = config.segments
-        x = self._stack("frozen_blocks", x, rotation, frozen, 0.0, remat=False, train=False)
-        x = self._stack(
-            "trained_blocks", x, rotation, trained, config.dropout, remat=config.remat, train=train
+        return self.encode(self.embed(image), train=train)
+
+    def encode(self, x: jax.Array, *, train: bool) -> Features:
+        """Takes the tokens `x [B, N, D]` of `embed` or `embed_patches` through all that follows."""
+        for index in range(len(self.blocks)):
+            x = self.block(index, x, train=train)
+        return self.read_out(x)
+
+    def embed(self, image: jax.Array) -> jax.Array:
+        """Maps `image uint8 [B, H, W, 3]` to the tokens `[B, N, D]` before the first block."""
+        config = self.config
+        return self.embed_patches(
+            patches(config.preprocessing.normalize(image, self.dtype), config.patch)
         )
-        x = nn.LayerNorm(epsilon=config.norm_epsilon, dtype=self.dtype, name="norm")(x)
-        if design.pooling == "attention":
-            pooled = AttentionPooling(config, self.dtype, name="pooling")(x)
-        else:
-            pooled = x[:, 0]
-        if config.projection:
-            pooled = nn.Dense(
-                config.projection, use_bias=False, dtype=self.dtype, name="projection"
-            )(pooled)
-        return Features(pooled, x[:, config.prefix :])
 
-    def _embed(self, image: jax.Array) -> jax.Array:
-        """Pixels to tokens with learned positions: class token, registers, patches."""
-        config, design, width = self.config, self.config.design, self.config.width
-        x = patches(config.preprocessing.normalize(image, self.dtype), config.patch)
-        x = nn.Dense(width, use_bias=design.patch_bias, dtype=self.dtype, name="patch_embedding")(x)
-        initializer = nn.initializers.normal(width**-0.5)
+    def embed_patches(self, x: jax.Array) -> jax.Array:
+        """Maps one vector for each patch, `x [B, P, C]` of any width, to tokens `[B, N, D]`.
 
-        def before(name: str, count: int, x: jax.Array) -> jax.Array:
-            shape = (width,) if name == "class_token" else (count, width)
-            learned = self.param(name, initializer, shape).astype(x.dtype)
-            learned = jnp.broadcast_to(learned.reshape(count, width), (x.shape[0], count, width))
-            return jnp.concatenate([learned, x], axis=1)
-
+        Learned positions are added; class token and registers stand before the patches.
+        """
+        config, design = self.config, self.config.design
+        x = self.patch_embedding(x)
         if design.rotary and config.registers:
-            x = before("registers", config.registers, x)
+            x = _before(self.registers, x)
         if design.class_token:
-            x = before("class_token", 1, x)
-        if design.rotary:
-            return x
-        positions = (config.grid**2 + design.class_token, width)
-        position = self.param("position_embedding", initializer, positions)
-        x = x + position[None].astype(x.dtype)
-        if config.registers:
-            # They have no position, and stand behind the class token.
-            first, rest = x[:, :1], x[:, 1:]
-            x = jnp.concatenate([first, before("registers", config.registers, rest)], axis=1)
+            x = _before(self.class_token[None], x)
+        if not design.rotary:
+            x = x + self.position_embedding[None].astype(x.dtype)
+            if config.registers:
+                # They have no position, and stand behind the class token.
+                x = jnp.concatenate([x[:, :1], _before(self.registers, x[:, 1:])], axis=1)
+        return self.pre_norm(x) if design.pre_norm else x
+
+    def block(self, index: int, x: jax.Array, *, train: bool) -> jax.Array:
+        """Runs one block on the tokens `x [B, N, D]`; a scanned stack counts as one."""
+        rotation = None
+        if self.config.design.rotary:
+            rotation = patch_rotation(
+                self.config.grid, self.config.width // self.config.shape.heads
+            )
+        x, _ = self.blocks[index](x, rotation, train)
         return x
 
-    def _stack(
-        self,
-        name: str,
-        x: jax.Array,
-        rotation: Rotation | None,
-        depth: int,
-        dropout: float,
-        *,
-        remat: bool,
-        train: bool,
-    ) -> jax.Array:
-        if not depth:
-            return x
-        block = nn.remat(Block, prevent_cse=not self.config.scan) if remat else Block
+    def read_out(self, x: jax.Array) -> Features:
+        """What the tower answers, given the tokens `x [B, N, D]` after the last block."""
+        x = self.norm(x)
+        pooled = self.pooling(x) if self.config.design.pooling == "attention" else x[:, 0]
+        if self.config.projection:
+            pooled = self.projection(pooled)
+        return Features(pooled, x[:, self.config.prefix :])
+
+    def _stack(self, name: str, depth: int, dropout: float, *, remat: bool) -> list[nn.Module]:
+        """Consecutive blocks, one by one or as one scanned module; empty where there are none."""
+        block = Block
+        if remat:
+            block = nn.remat(Block, prevent_cse=not self.config.scan, static_argnums=(3,))
         if not self.config.scan:
-            for index in range(depth):
-                one = block(self.config, dropout, train, self.dtype, name=f"{name}_{index:02d}")
-                x, _ = one(x, rotation)
-            return x
+            return [
+                block(self.config, dropout, self.dtype, name=f"{name}_{index:02d}")
+                for index in range(depth)
+            ]
         scanned = nn.scan(
             block,
             variable_axes={"params": 0},
@@ -168,5 +188,10 @@ class ViT(nn.Module):
             in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
             length=depth,
         )
-        x, _ = scanned(self.config, dropout, train, self.dtype, name=name)(x, rotation)
-        return x
+        return [scanned(self.config, dropout, self.dtype, name=name)] if depth else []
+
+
+def _before(learned: jax.Array, x: jax.Array) -> jax.Array:
+    """Puts learned tokens `[T, D]` before the tokens `x [B, N, D]`."""
+    learned = jnp.broadcast_to(learned.astype(x.dtype)[None], (x.shape[0], *learned.shape))
+    return jnp.concatenate([learned, x], axis=1)

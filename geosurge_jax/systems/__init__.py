@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from geosurge_jax.geo import Hierarchy
-from geosurge_jax.systems import cplanet, geoclip, geosurge, isn, mvmf, nearest, regression
+from geosurge_jax.systems import (
+    cplanet,
+    geoclip,
+    geodecoder,
+    geosurge,
+    isn,
+    mvmf,
+    nearest,
+    regression,
+    translocator,
+)
 from geosurge_jax.systems.contract import Survey, System
 
 
@@ -36,9 +46,11 @@ class SystemEntry:
 SYSTEMS = {
     "cplanet": SystemEntry(cplanet.CPlaNetConfig, cplanet.build, cplanet.survey_sets),
     "geoclip": SystemEntry(geoclip.GeoClipConfig, geoclip.build, geoclip.survey),
+    "geodecoder": SystemEntry(geodecoder.GeoDecoderConfig, geodecoder.build),
     "geosurge": SystemEntry(geosurge.GeoSurgeConfig, geosurge.build),
     "isn": SystemEntry(isn.IsnConfig, isn.build),
     "mvmf": SystemEntry(mvmf.MvmfConfig, mvmf.build),
     "nearest": SystemEntry(nearest.NearestConfig, nearest.build),
     "regression": SystemEntry(regression.RegressionConfig, regression.build),
+    "translocator": SystemEntry(translocator.TransLocatorConfig, translocator.build),
 }

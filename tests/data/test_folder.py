@@ -67,11 +67,13 @@ def test_a_table_is_imported_with_all_its_columns(tmp_path):
     for i, row in enumerate(rows):
         row |= {"id": f"photo {i}", "author": f"author {i}", "license": "CC0", "precision": "gps"}
         row["scene"] = ("urban", "", "Natural", "cave")[i % 4]
+        row["S3_Label"] = ("", "0", "1.0", "")[i % 4]
+        row["S16_Label"], row["S365_Label"] = str(i), ("", "364")[i % 2]
         row["segmentation"] = "map.png" if i % 2 else ""
     source = folder_of(tmp_path / "My Photos!", rows)
     Image.fromarray(np.full((2, 3), 149, np.uint8)).save(source / "map.png")
     dataset = open_dataset(prepare(tmp_path / "out", source), verify=True)
-    assert dataset.directory == tmp_path / "out" / "my_photos" / "1.0.0"
+    assert dataset.directory == tmp_path / "out" / "my_photos" / "2.0.0"
     assert list(dataset.manifest.splits) == ["train", "validation", "test"]
     assert len(dataset.manifest.segmentation_classes) == 150
     assert dataset.manifest.licence == "12 photos: CC0"
@@ -81,7 +83,7 @@ def test_a_table_is_imported_with_all_its_columns(tmp_path):
         record = records[f"photo {i}"]
         assert tuple(record["latlng"]) == (float(row["lat"]), float(row["lng"]))
         assert (record["author"], record["licence"]) == (f"author {i}", "CC0")
-        assert record["scene"] == (2, -1, 1, -1)[i % 4]
+        assert tuple(record["scene"]) == ((2, 0, 1, -1)[i % 4], i, (-1, 364)[i % 2])
         classes = np.asarray(Image.open(io.BytesIO(record["segmentation"])))
         assert (classes == (149 if i % 2 else 255)).all()
 
@@ -123,6 +125,13 @@ def test_every_kind_of_bad_row_is_named(tmp_path):
             "segmentation": "bad.png",
             "why": "unknown class: 150",
         },
+        "scene1.jpg": {
+            "lat": "1",
+            "lng": "2",
+            "S16_Label": "16",
+            "why": "unknown scene: '16' of 16, expected -1 to 15",
+        },
+        "scene2.jpg": {"lat": "1", "lng": "2", "S365_Label": "1.5", "why": "unknown scene: '1.5'"},
         "": {"lat": "1", "lng": "2", "why": "missing file: the row names none"},
     }
     why = {name: row.pop("why") for name, row in bad.items()}
@@ -327,7 +336,7 @@ def test_the_command_line(tmp_path, capsys):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "columns not used: nothing" in done.stderr and "4 photos" in done.stderr
-    assert len(records_of(open_dataset(tmp_path / "out" / "mine" / "1.0.0"))) == 4
+    assert len(records_of(open_dataset(tmp_path / "out" / "mine" / "2.0.0"))) == 4
     with pytest.raises(SystemExit):
         main(["--source", str(source), "--out", str(tmp_path), "--fractions", "a,b"])
     assert "argument --fractions: invalid" in capsys.readouterr().err

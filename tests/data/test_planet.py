@@ -24,6 +24,7 @@ from data.planet import (
 )
 from geosurge_jax.geo import on_land
 from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.input.record import SCENE_GROUPS
 
 PLACES = {"Paris": (48.86, 2.35), "Sahara": (24.0, 5.0), "Sydney": (-33.8, 150.9)}
 CHANGES = {
@@ -104,15 +105,45 @@ def test_photos_and_maps_decode_at_the_size_asked_for(records):
 
 
 def test_scenes_and_their_classes_agree(records):
-    scenes = np.array([record.scene for record in records])
+    scenes = np.array([record.scene[0] for record in records])
     shares = np.bincount(scenes, minlength=3) / len(scenes)
     assert 0.03 < shares[0] < 0.2 and 0.3 < shares[1] < 0.5 and shares[2] > 0.4
     for record in records:
         classes = set(np.unique(np.asarray(Image.open(io.BytesIO(record.segmentation)))).tolist())
-        assert (class_id("ceiling") in classes) == (record.scene == 0)
+        assert (class_id("ceiling") in classes) == (record.scene[0] == 0)
         assert (
-            record.scene != 2 or class_id("building") in classes or 25 in classes or 48 in classes
+            record.scene[0] != 2
+            or class_id("building") in classes
+            or 25 in classes
+            or 48 in classes
         )
+
+
+def test_scene_groups_show_what_they_are_called(records):
+    """Group -> classes, by name of ADE20K, of which each photo of the group shows at least one."""
+    shown = {
+        "home or hotel": {"ceiling"},
+        "water, ice, snow": {"sea", "land"},
+        "mountains, hills, desert, sky": {"sand", "earth", "rock", "mountain", "hill"},
+        "forest, field, jungle": {"tree", "palm", "plant", "grass", "field", "hill"},
+        "transportation, outdoor": {"road"},
+        "houses, cabins, gardens, farms": {"building", "house", "skyscraper"},
+        "commercial buildings, shops, markets, cities, towns": {"building", "house", "skyscraper"},
+    }
+    coarse = {
+        name: (0 if place < 6 else 1 if place < 10 else 2)
+        for place, name in enumerate(SCENE_GROUPS)
+    }
+    seen = set()
+    for record in records:
+        scene, group, category = record.scene
+        name = SCENE_GROUPS[group]
+        seen.add(name)
+        assert category == -1 and coarse[name] == scene
+        classes = set(np.unique(np.asarray(Image.open(io.BytesIO(record.segmentation)))).tolist())
+        assert classes & {class_id(one) for one in shown[name]}, name
+        assert name != "mountains, hills, desert, sky" or class_id("grass") not in classes
+    assert seen == set(shown)
 
 
 def test_a_scene_is_the_same_at_any_size(world):

@@ -37,7 +37,7 @@ def photos(count: int) -> list[Record]:
             ),
             latlng=(1 / 3 - i * 1e-13, 179.99999999999997 - i),
             segmentation=encoded(np.full((3, 4), i, np.uint8)) if i % 2 else None,
-            scene=i % 4 - 1,
+            scene=(i % 4 - 1, i % 17 - 1, 40 * i - 1),
             author="Ä" * i,
             licence="CC BY 4.0",
         )
@@ -89,7 +89,7 @@ def test_tfds_reads_and_decodes_it(tmp_path):
             assert found["id"].decode() == record.id
             assert found["author"].decode() == record.author
             assert found["licence"].decode() == record.licence
-            assert found["scene"] == record.scene
+            assert found["scene"].dtype == np.int32 and tuple(found["scene"]) == record.scene
 
 
 def test_encoded_bytes_and_order_are_kept(tmp_path):
@@ -115,6 +115,8 @@ def test_the_manifest(tmp_path):
     assert (manifest.count("train"), manifest.count("test")) == (6, 3)
     assert manifest.segmentation_classes == ("wall",)
     assert manifest.scenes == ("indoor", "natural", "urban")
+    assert (len(manifest.scene_groups), manifest.scene_categories) == (16, 365)
+    assert manifest.scene_groups[6] == "water, ice, snow"
     assert manifest.source == {"seed": 1}
     assert manifest.libraries["numpy"] == np.__version__
 
@@ -178,7 +180,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(RuntimeError, match="the disk is gone"):
         write(tmp_path, splits={"train": lambda: photos(3), "test": broken})
     assert left_over(tmp_path) == []
-    assert open_dataset(write(tmp_path)).split("test").records[2]["scene"] == -1
+    assert open_dataset(write(tmp_path)).split("test").records[2]["scene"][0] == -1
 
 
 KILLED = """
@@ -237,7 +239,10 @@ def test_one_builds_while_another_waits(tmp_path):
         ({"latlng": (90.1, 0.0)}, "latitude 90.1"),
         ({"latlng": (float("nan"), 0.0)}, "latitude nan"),
         ({"latlng": (0.0, 180.0)}, "longitude 180.0"),
-        ({"scene": 3}, "scene 3, expected -1 to 2"),
+        ({"scene": (3, 0, 0)}, "scene 3 of 3, expected -1 to 2"),
+        ({"scene": (0, 16, 0)}, "scene 16 of 16, expected -1 to 15"),
+        ({"scene": (0, 0, -2)}, "scene -2 of 365, expected -1 to 364"),
+        ({"scene": (0, 0)}, r"scene \(0, 0\), expected 3 indexes"),
         ({"image": b"GIF89a"}, "image starts with b'GIF8'"),
         ({"image": b""}, "expected JPEG, PNG or WebP"),
         ({"segmentation": b"\xff\xd8\xff"}, "expected PNG"),

@@ -38,7 +38,7 @@ def ramp_records(count: int) -> list[Record]:
             image=encoded(ramp(40 + i, 60 - i)),
             latlng=(1 / 3 + i, 100 + i / 7),
             segmentation=encoded(column_map(31, 100)) if i % 2 else None,
-            scene=i % 3 - 1,
+            scene=(i % 3 - 1, i % 16, 364 - i),
             author=f"Zoë {i}",
             licence="CC0",
         )

@@ -34,7 +34,7 @@ def test_records_come_back_exactly_and_in_order(ramp_dataset):
         record = split.records[index]
         assert record["id"] == f"photo {16 + index}"
         assert record["author"] == f"Zoë {16 + index}" and record["licence"] == "CC0"
-        assert record["scene"] == (16 + index) % 3 - 1
+        assert record["scene"].tolist() == [(16 + index) % 3 - 1, index, 348 - index]
         assert record["latlng"].dtype == np.float64
         assert tuple(record["latlng"]) == (1 / 3 + 16 + index, 100 + (16 + index) / 7)
         assert record["image"].startswith(b"\x89PNG")
@@ -125,7 +125,10 @@ def test_manifests_that_are_none(copy):
     with pytest.raises(DatasetError, match="scenes"):
         open_dataset(copy)
     edit_manifest(copy, lambda content: content.update(format=99))
-    with pytest.raises(DatasetError, match="format 99, expected 1"):
+    with pytest.raises(DatasetError, match="format 99, expected 2"):
+        open_dataset(copy)
+    edit_manifest(copy, lambda content: content.update(format=1))
+    with pytest.raises(DatasetError, match="format 1, expected 2; make the dataset again"):
         open_dataset(copy)
     for text in ("{", "[]", '{"a": 1}', "\xff"):
         (copy / "manifest.json").write_text(text, encoding="latin-1")

@@ -83,12 +83,13 @@ def test_what_a_batch_holds(train_split):
         "latlng": ("float32", (4, 2)),
         "index": ("int32", (4,)),
         "mask": ("float32", (4,)),
-        "scene": ("int32", (4,)),
+        "scene": ("int32", (4, 3)),
         "cells": ("int32", (4, 2)),
     }
     expected = train_split.latlng[batch["index"]]
     np.testing.assert_array_equal(batch["latlng"], expected.astype(np.float32))
-    np.testing.assert_array_equal(batch["scene"], batch["index"] % 3 - 1)
+    index = batch["index"]
+    np.testing.assert_array_equal(batch["scene"].T, [index % 3 - 1, index % 16, 364 - index])
     np.testing.assert_array_equal(batch["cells"], np.floor(expected))
     assert (batch["mask"] == 1).all()
     assert all(latlng.dtype == np.float64 for latlng in seen)

@@ -146,7 +146,7 @@ def test_bits_that_orbax_does_not_check_are_checked(directory):
     for place in np.linspace(0.1, 0.9, 9):
         damage(data_file(directory / "5"), str(place))
     with pytest.raises(
-        DamagedError, match=r"state: \S+ holds other bits than were saved \(\d of 8 arrays\)"
+        DamagedError, match=r"state: \S+ holds other bits than were saved \(\d of 9 arrays\)"
     ):
         stored.read(directory / "5", abstract(), PREPROCESSING)
 
