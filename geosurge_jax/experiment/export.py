@@ -19,6 +19,7 @@ from geosurge_jax.experiment.run_record import code_versions
 from geosurge_jax.experiment.workdir import open_trained, read_record, write_json
 from geosurge_jax.interop.exported_model import PARAMETERS, PREPARED
 from geosurge_jax.interop.families import TOWER_FAMILIES
+from geosurge_jax.interop.geoclip import location_encoder_entries, write_part
 from geosurge_jax.interop.parameters import save_safetensors
 from geosurge_jax.interop.stablehlo import write_artefact
 from geosurge_jax.interop.writing import write_model
@@ -28,10 +29,11 @@ from geosurge_jax.training.stored import meet
 from geosurge_jax.training.stored_parameters import save_parameters
 
 ORBAX_FOLDER, TOWERS_FOLDER = "orbax", "towers"
+LOCATION_ENCODER = "location_encoder.safetensors"
 
 
 def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
-    """Writes `export/` in the workdir: parameters twice, towers as others lay them out, a StableHLO artefact.
+    """Writes `export/` in the workdir: parameters twice, parts as others lay them out, a StableHLO artefact.
 
     The folder appears whole or not at all, and replaces an earlier one.
 
@@ -72,7 +74,7 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
         **code_versions(),
     }
     save_safetensors(unfinished / PARAMETERS, host_params, described)
-    write_towers(unfinished / TOWERS_FOLDER, model.system, host_params)
+    write_parts(unfinished, model.system, host_params)
     save_safetensors(unfinished / PREPARED, host_prepared, {"step": str(step)})
     write_artefact(unfinished, model.system, host_params, host_prepared)
     write_json(unfinished / "config.json", read_record(workdir)["config"])
@@ -83,12 +85,17 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
     )
 
 
-def write_towers(folder: Path, system: System, params: Params) -> None:
-    """Writes each image tower in the layout of Hugging Face, in a folder of its own."""
+def write_parts(folder: Path, system: System, params: Params) -> None:
+    """Writes what others use on its own: image towers as Hugging Face, a location encoder as GeoCLIP does."""
     flat = flatten(params)
     for path, tower in system.towers.items():
         part = {n.removeprefix(f"{path}/"): a for n, a in flat.items() if n.startswith(f"{path}/")}
-        write_model(folder / path, TOWER_FAMILIES[tower.kind], tower, unflatten(part))
+        write_model(
+            folder / TOWERS_FOLDER / path, TOWER_FAMILIES[tower.kind], tower, unflatten(part)
+        )
+    if system.location_encoder is not None:
+        entries = location_encoder_entries(system.location_encoder)
+        write_part(folder / LOCATION_ENCODER, params["location"], entries)
 
 
 def as_type(params: Params, dtype: str) -> Params:

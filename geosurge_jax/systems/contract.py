@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geosurge_jax.models.location_encoder import LocationEncoderConfig
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.models.sharding import PartitionRules
 from geosurge_jax.models.tower import TowerConfig
@@ -89,6 +90,8 @@ class System:
             valid; it is empty where `index_rows` is None.
         query: `(params, prepared, vectors [B, E]) -> Posterior` for a text tower's vectors of sentences; None
             where the system has no common space with texts.
+        location_encoder: choices of the location encoder whose parameters stand under `location`, and which
+            others use on its own; None where there is none.
     """
 
     name: str
@@ -106,6 +109,7 @@ class System:
     index_rows: Callable[[Params, Batch], dict[str, jax.Array]] | None = None
     prepare: Callable[[Params, Index], Prepared] = prepare_nothing
     query: Callable[[Params, Prepared, jax.Array], Posterior] | None = None
+    location_encoder: LocationEncoderConfig | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:

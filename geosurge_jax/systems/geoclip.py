@@ -247,4 +247,5 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
         remember=lambda memory, batch: push(memory, batch["latlng"], batch["mask"]),
         prepare=prepare,
         query=query,
+        location_encoder=config.location,
     )

@@ -2,17 +2,13 @@ import csv
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
 from configs import geoclip, geosurge
-from geosurge_jax.experiment import assembly, query, train
-from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.experiment.geography import make_geography, save_geography
-from geosurge_jax.experiment.workdir import Workdir, write_json
+from geosurge_jax.experiment import query
 from geosurge_jax.interop.family import WeightsError
-from geosurge_jax.training.checkpoint import Progress
+from tests.experiment.fresh import checkpoint
 from tests.parity.oracle import FOLDER, thaw
 
 SENTENCES = ("a street in Kyoto", "snow, and a red house", "a beach")
@@ -28,21 +24,6 @@ def text_encoder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def width():
     return thaw("text_encoder_clip").expected["pooled"].shape[1]
-
-
-def checkpoint(root, raw):
-    """A workdir with one checkpoint of fresh parameters, and its model."""
-    workdir, config = Workdir(root), parse(raw)
-    rng = np.random.default_rng(0)
-    latlng = np.stack([rng.uniform(-70, 70, 60), rng.uniform(-180, 179, 60)], axis=1)
-    save_geography(workdir, make_geography(config, latlng))
-    write_json(workdir.record, {"config": raw})
-    model = assembly.make_model(config, make_geography(config, latlng))
-    with jax.set_mesh(model.mesh):
-        state = assembly.plan_training(config, model, 1, 1).state.create(jax.random.key(0))
-        with train.open_checkpointer(config, model, workdir) as keeper:
-            keeper.save(state, Progress(step=3), {})
-    return workdir, model, jax.device_get(state.evaluation_params())
 
 
 @pytest.fixture(scope="module")
