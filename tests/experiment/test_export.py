@@ -157,10 +157,10 @@ def test_the_artefact_gives_the_same_bits_in_a_process_that_has_only_jax(trained
     found = np.load(tmp_path / "found.npz")
     cast = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), params)
     answer = jax.jit(model.system.posterior)
-    np.testing.assert_array_equal(found["log_prob"], answer(cast, batch).log_prob)
-    np.testing.assert_array_equal(found["latlng"], answer(cast, batch).latlng)
+    np.testing.assert_array_equal(found["log_prob"], answer(cast, {}, batch).log_prob)
+    np.testing.assert_array_equal(found["latlng"], answer(cast, {}, batch).latlng)
     unknown = {"image": batch["image"][:1], "segmentation": np.full((1, side, side), 255, np.uint8)}
-    np.testing.assert_array_equal(found["without"], answer(cast, unknown).log_prob)
+    np.testing.assert_array_equal(found["without"], answer(cast, {}, unknown).log_prob)
 
 
 def test_a_tower_goes_out_and_comes_back_in_the_same_bits(trained):

@@ -39,7 +39,8 @@ def test_the_artefact_keeps_the_gallery(exported):
     image = rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
     latlng, log_prob = loaded(image)
     prepared = model.system.prepare(params, {})
-    np.testing.assert_allclose(loaded.prepared["gallery"], prepared["gallery"], atol=3e-6)
+    # As exactly as float32 knows phases of so many cycles; docs/interop.md.
+    np.testing.assert_allclose(loaded.prepared["gallery"], prepared["gallery"], atol=1e-5)
     answer = jax.jit(model.system.posterior)(params, loaded.prepared, {"image": image})
     np.testing.assert_array_equal(latlng, answer.latlng)
     np.testing.assert_array_equal(log_prob, answer.log_prob)
