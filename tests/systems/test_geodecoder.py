@@ -6,7 +6,7 @@ import pytest
 
 from configs.geodecoder import VARIANTS, get_config
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.geo import build_hierarchy, planned_hierarchy
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.systems.geodecoder import GeoDecoder, build
 from geosurge_jax.training.layout import plan_layout
@@ -203,3 +203,16 @@ def test_variants_are_what_they_are_called(variant):
     config = parse(get_config(variant).to_dict())
     assert len(config.system.level_weights) in (0, len(config.geocells.max_images))
     assert bool(config.init_from) == (variant in ("paper", "development"))
+
+
+def test_published_system_lies_on_a_mesh():
+    """Seven hierarchies of 16 scenes, looked at through a Swin-B."""
+    config = parse(get_config("paper").to_dict())
+    system = build(config.system, planned_hierarchy(config.geocells.planned_cells), {})
+    photo = {"image": jax.ShapeDtypeStruct((1, 224, 224, 3), np.uint8)}
+    params = jax.eval_shape(system.init, jax.random.key(0), photo)
+    mesh = make_mesh(MeshConfig(data=1, fsdp=2, model=4))
+    layout = {row.path: row.shape for row in plan_layout(params, system.partition_rules, mesh)}
+    assert layout["decoder/queries"] == (7, 16, 768)
+    assert layout["decoder/separate_02/mlp/up/kernel"] == (7, 768, 1024)
+    assert layout["decoder/shared_00/cross_attention/key/kernel"] == (1024, 12, 64)

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from configs.translocator import VARIANTS, get_config
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.geo import build_hierarchy
+from geosurge_jax.geo import build_hierarchy, planned_hierarchy
 from geosurge_jax.systems.translocator import build
 from geosurge_jax.training.layout import plan_layout
 from geosurge_jax.training.mesh import MeshConfig, make_mesh
@@ -211,3 +212,21 @@ def test_variants_are_what_they_are_called(variant):
     assert len(config.system.level_weights) == len(config.geocells.max_images)
     assert len(config.geocells.planned_cells) == len(config.geocells.max_images)
     assert bool(config.init_from) == (variant not in ("tiny", "demo", "folder"))
+
+
+def test_published_system_lies_on_a_mesh():
+    """Two ViT-B/16 of 85,798,656 parameters each (Dosovitskiy et al. 2021, without their classifier)."""
+    config = parse(get_config("paper").to_dict())
+    system = build(config.system, planned_hierarchy(config.geocells.planned_cells), {})
+    photo = {
+        "image": jax.ShapeDtypeStruct((1, 224, 224, 3), np.uint8),
+        "segmentation": jax.ShapeDtypeStruct((1, 224, 224), np.uint8),
+    }
+    params = jax.eval_shape(system.init, jax.random.key(0), photo)
+    mesh = make_mesh(MeshConfig(data=1, fsdp=2, model=4))
+    rows = plan_layout(params, system.partition_rules, mesh)
+    for branch in ("visual", "segmentation"):
+        shapes = [row.shape for row in rows if row.path.startswith(f"{branch}/")]
+        assert sum(math.prod(shape) for shape in shapes) == 85_798_656
+    # 17.6 billion multiply-adds a branch (Touvron et al. 2021 name the same number for DeiT-B).
+    assert 4 * 17.5e9 < system.flops.forward < 4 * 17.7e9
