@@ -145,6 +145,24 @@ def test_mixture_on_a_support_does_not_depend_on_the_blocks(mixture, points_at_a
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_padding_has_no_say_where_it_is_densest():
+    """Padded rows lie at the pole: a point there is to be told by the components, however far."""
+    south = unit(np.array([[0.1, 0.0, -1.0], [0.0, 0.2, -1.0]]))
+    direction = np.concatenate([south, [[0.0, 0.0, 1.0]]])
+    concentration = np.array([60.0, 90.0, 1e4])
+    pole = direction[2:]
+    weights = np.array([[0.25, 0.75]])
+    expected = np.log(weights @ np.exp(log_density_float64(pole, south, concentration[:2])).T)
+    found = mixture_log_density_on(
+        jnp.asarray(pole, jnp.float32),
+        jnp.asarray([[0.0, np.log(3), -1e9]], jnp.float32),
+        jnp.asarray(direction, jnp.float32),
+        jnp.log(jnp.asarray(concentration, jnp.float32)),
+        2,
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_every_mesh_gives_the_same_and_no_component_is_gathered(mixture):
     scores, direction, log_concentration = mixture
     points = jnp.asarray(unit(np.random.default_rng(2).normal(size=(8, 3))), jnp.float32)
