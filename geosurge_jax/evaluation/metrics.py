@@ -1,9 +1,6 @@
 """The numbers of a table: accuracy within radii, median and mean distance, GeoScore."""
 
-import dataclasses
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +10,6 @@ from geosurge_jax.geo import (
     CONTINENTS,
     DISTANCE_PROTOCOLS,
     DistanceProtocol,
-    atomic_file,
     continent_of,
     within,
 )
@@ -159,30 +155,6 @@ def geoscore(distance_km: np.ndarray) -> np.ndarray:
     Source: OpenStreetView-5M (Astruc et al. 2024) and its code, after the game GeoGuessr.
     """
     return 5000.0 * np.exp(-distance_km / 1492.7)
-
-
-def write_summaries(path: str | os.PathLike, summaries: Mapping[str, Summary]) -> None:
-    """Writes summaries by data set as JSON, atomically, the same bytes for the same numbers.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    text = json.dumps(
-        {
-            name: {
-                **dataclasses.asdict(summary),
-                "continents": {
-                    continent: dataclasses.asdict(scores)
-                    for continent, scores in summary.continents
-                },
-            }
-            for name, summary in summaries.items()
-        },
-        indent=2,
-        sort_keys=True,
-    )
-    with atomic_file(path) as file:
-        file.write((text + "\n").encode())
 
 
 def bootstrap(
