@@ -74,14 +74,15 @@ def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[
 
 
 def print_predictions(predictions: Sequence[Prediction], asked: str) -> None:
-    """Prints the likeliest place of each; `asked` heads the first column."""
+    """Prints the place of each; `asked` heads the first column."""
     table = Table()
     table.add_column(asked)
     for heading in ("latitude", "longitude", "probability"):
         table.add_column(heading, justify="right")
     for prediction in predictions:
         _, lat, lng, probability = prediction.rows()[0]
-        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
+        shown = "–" if probability is None else f"{probability:.3f}"
+        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", shown)
     CONSOLE.print(table)
 
 
