@@ -173,7 +173,8 @@ def test_scoring_answers_under_every_decision_and_calibrates(scored, batches):
 
 def test_floors_stand_beside_the_system_on_the_same_photos(scored):
     photos, truth = scored
-    hierarchy = geo.build_hierarchy(np.repeat(truth, 5, axis=0), (40, 10), 5, min_level=4)
+    train = np.repeat(truth, [5] * 12 + [15], axis=0)  # most photos in the far north
+    hierarchy = geo.build_hierarchy(train, (40, 20), 5, min_level=4)
     results = Scoring(CONFIG, 3, hierarchy, truth).results(photos)
     assert results.chance is not None and results.chance.train_count == 13
     counts = {scored.summary.scores.count for scored in (results.system, *results.floors.values())}
