@@ -13,20 +13,22 @@ class Budget:
     """What all experiments of a league share; the config file refers to these fields from each of them.
 
     Attributes:
-        steps: training steps.
-        batch_size: photos of a batch.
+        directory: where the data set is made and looked for.
         photos: of the generated planet.
         side: of a photo, in pixels.
         tower: size of the image tower, such as "nano".
         patch: of the image tower, in pixels.
+        batch_size: photos of a batch.
+        steps: training steps.
     """
 
-    steps: int
-    batch_size: int
+    directory: str
     photos: int
     side: int
     tower: str
     patch: int
+    batch_size: int
+    steps: int
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def calibration(names: Sequence[str], runs: Sequence[Finished], data_set: str) -
         "coverage of 90 %, %", "50 % area, km²", "90 % area, km²",
     )  # fmt: skip
     note = (
-        "On cells of equal area, against the uniform density, whose log-likelihood is 0; docs/architecture.md "
-        "says how each is taken."
+        "On cells of equal area, against the uniform density, whose log-likelihood is 0; "
+        "docs/architecture.md says how each is taken."
     )
     return Table(header, tuple(rows), (SEEDS_NOTE, note))
 
