@@ -1,8 +1,8 @@
 """A league: all systems on one generated Earth with one budget and one small tower, and their ladders.
 
     python run.py --config=configs/league.py --workdir=workdir/league
-    python run.py --config=configs/league.py --config.members=geosurge --workdir=workdir/one
-    python run.py --config=configs/league.py --config.members=none --config.ladders=all --workdir=workdir/ladders
+    python run.py --config=configs/league.py --config.members=geosurge,planet --workdir=workdir/two
+    python run.py --config=configs/league.py --config.members=none --config.ladders=all --workdir=ladders
 
 `members` and `ladders` are "all", "none" or names separated by commas. Everything that the experiments share
 is in `budget`, and a field changed there (`--config.budget.steps=1000`) changes in all of them. A second
@@ -18,10 +18,32 @@ from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
 
-from configs import geosurge, league_ladders
+from configs import (
+    cplanet,
+    geoclip,
+    geodecoder,
+    geosurge,
+    isn,
+    league_ladders,
+    mvmf,
+    nearest,
+    planet_classifier,
+    regression,
+    translocator,
+)
 
-MEMBERS: Mapping[str, Callable[[], dict[str, Any]]] = {
-    "geosurge": geosurge.demo,
+# A system's config by variant, "demo" and "tiny" among them.
+MEMBERS: Mapping[str, Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "geosurge": geosurge.VARIANTS,
+    "geoclip": geoclip.VARIANTS,
+    "geodecoder": geodecoder.VARIANTS,
+    "translocator": translocator.VARIANTS,
+    "isn": isn.VARIANTS,
+    "planet": planet_classifier.VARIANTS,
+    "cplanet": cplanet.VARIANTS,
+    "mvmf": mvmf.VARIANTS,
+    "nearest": nearest.VARIANTS,
+    "regression": regression.VARIANTS,
 }
 
 BUDGETS = {
@@ -34,7 +56,7 @@ BUDGETS = {
 }
 
 
-def share(experiment: dict[str, Any], budget: Mapping[str, FieldReference], tiny: bool) -> None:
+def share(experiment: dict[str, Any], budget: Mapping[str, FieldReference]) -> None:
     """Replaces what all experiments have in common by references to the budget."""
     steps = budget["steps"]
     experiment["data"].update(
@@ -46,15 +68,12 @@ def share(experiment: dict[str, Any], budget: Mapping[str, FieldReference], tiny
         steps=steps,
         # Once, in the end: what is compared is the budget's last state.
         evaluate_every=steps,
-        log_every=2 if tiny else 20,
+        log_every=10,
         checkpoint_every=100,
         keep=1,
     )
     experiment["optimizer"]["warmup_steps"] = steps // 10
     experiment["evaluation"].update(checkpoint="latest", batch_size=budget["batch_size"])
-    if tiny:
-        experiment["geocells"].update(max_images=(60, 30, 15), min_images=2)
-        experiment["evaluation"].update(bootstrap_samples=20, calibration_grid=(18, 36))
     for tower in towers(experiment["system"]):
         tower.update(size=budget["tower"], patch=budget["patch"])
         tower["preprocessing"]["image_size"] = budget["side"]
@@ -76,11 +95,11 @@ def get_config(variant: str = "demo") -> ConfigDict:
     if variant not in BUDGETS:
         raise ValueError(f"configs/league.py:{variant}: expected one of {tuple(BUDGETS)}")
     budget = {name: FieldReference(value) for name, value in BUDGETS[variant].items()}
-    experiments = {name: make() for name, make in MEMBERS.items()}
-    variants = {name: make() for name, make in league_ladders.VARIANTS.items()}
+    experiments = {name: makers[variant]() for name, makers in MEMBERS.items()}
+    variants = {name: make(variant) for name, make in league_ladders.VARIANTS.items()}
     for name, experiment in {**experiments, **variants}.items():
         experiment["name"] = name
-        share(experiment, budget, tiny=variant == "tiny")
+        share(experiment, budget)
     return ConfigDict(
         dict(
             name="League on the generated Earth",

@@ -46,6 +46,8 @@ def accuracy(names: Sequence[str], runs: Sequence[Finished], data_set: str) -> T
         if (entries := entries_of(name, runs, data_set))
     ]
     first = runs[0].scores[data_set]
+    if first["chance"] is not None:
+        rows.append(("— chance", "", *_chance_cells(first["chance"])))
     for floor, scored in first["floors"].items():
         entry = scored["decisions"][first["decision"]]
         rows.append((f"— {floor}", "", *_score_cells(summarize_entries([entry]))))
@@ -175,6 +177,11 @@ def _score_cells(found: Mapping[str, OverSeeds], interval: bool = True) -> tuple
         *(cell(found[name], digits=0, interval=interval) for name, _ in KILOMETRES),
         cell(found["geoscore"], digits=0, interval=interval),
     )
+
+
+def _chance_cells(chance: Mapping[str, Any]) -> tuple[str, ...]:
+    shares = (f"{100 * share:.2f}" for share in chance["accuracy"])
+    return (*shares, "", f"{chance['mean_km']:.0f}", f"{chance['geoscore']:.0f}")
 
 
 def _calibration_cells(found: Mapping[str, OverSeeds]) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def test_another_budget_in_the_same_workdir_is_refused(place, error):
             {"members": "small,geoclop"},
             "config.members='small,geoclop': 'geoclop' is none of crash",
         ),
-        ({"ladders": "levels"}, "config.ladders='levels': 'levels' is none of geosurge_levels"),
+        ({"ladders": "levels"}, "config.ladders='levels': 'levels' is none of geoclip_capsules"),
         ({"seeds": (1, 1)}, r"config.seeds=\(1, 1\): expected at least one, each once"),
         ({"members": "none"}, "config.members='none', config.ladders='none': expected some"),
         ({"seed": 1}, r"config: unknown keys \['seed'\]"),
