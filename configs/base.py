@@ -88,6 +88,10 @@ def experiment(name: str, system_name: str, system: dict[str, Any]) -> dict[str,
         comparison="<=",
         bootstrap_samples=1000,
         top_k=5,
+        decisions=("top", "accuracy@25km", "accuracy@200km", "geoscore", "distance"),
+        decision_points=512,  # ours
+        calibration_grid=(90, 180),  # ours: cells of 31,485 km2, 177 km wide
+        calibration_floor=0.01,  # ours
         maps="",
     )
     return config
@@ -145,7 +149,14 @@ def tiny(config: dict[str, Any]) -> dict[str, Any]:
         dict(batch_size=16, epochs=0.0, steps=8, log_every=2, evaluate_every=4, checkpoint_every=2)
     )
     config["optimizer"]["warmup_steps"] = 2
-    config["evaluation"].update(dict(batch_size=16, bootstrap_samples=100))
+    config["evaluation"].update(
+        dict(
+            batch_size=16,
+            bootstrap_samples=100,
+            decisions=("top", "geoscore"),
+            calibration_grid=(18, 36),
+        )
+    )
     return config
 
 

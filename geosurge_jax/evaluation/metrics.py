@@ -1,9 +1,6 @@
 """The numbers of a table: accuracy within radii, median and mean distance, GeoScore."""
 
-import dataclasses
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +10,6 @@ from geosurge_jax.geo import (
     CONTINENTS,
     DISTANCE_PROTOCOLS,
     DistanceProtocol,
-    atomic_file,
     continent_of,
     within,
 )
@@ -161,51 +157,44 @@ def geoscore(distance_km: np.ndarray) -> np.ndarray:
     return 5000.0 * np.exp(-distance_km / 1492.7)
 
 
-def write_summaries(path: str | os.PathLike, summaries: Mapping[str, Summary]) -> None:
-    """Writes summaries by data set as JSON, atomically, the same bytes for the same numbers.
+def bootstrap(
+    values: np.ndarray,
+    statistics: Callable[[np.ndarray], np.ndarray],
+    samples: int,
+    seed: int,
+) -> list[Estimate]:
+    """Statistics of a sample with their 95 % percentile intervals.
 
-    Raises:
-        OSError: the file cannot be written.
+    Args:
+        values: float64 `[M]`, one a photo, in an order that does not depend on how they arrived.
+        statistics: `[N, M] -> [N, S]`, of N samples at a time.
+        samples: resamplings; 0 for no intervals.
+        seed: of the resampling.
+
+    Returns:
+        S estimates.
     """
-    text = json.dumps(
-        {
-            name: {
-                **dataclasses.asdict(summary),
-                "continents": {
-                    continent: dataclasses.asdict(scores)
-                    for continent, scores in summary.continents
-                },
-            }
-            for name, summary in summaries.items()
-        },
-        indent=2,
-        sort_keys=True,
-    )
-    with atomic_file(path) as file:
-        file.write((text + "\n").encode())
-
-
-def _scores(
-    km: np.ndarray, radii: tuple[float, ...], comparison: str, samples: int, seed: int
-) -> Scores:
-    values = _statistics(km[None], radii, comparison)[0]
-    low = high = [None] * len(values)
+    found = statistics(values[None])[0]
+    low = high = [None] * len(found)
     if samples:
         rng = np.random.default_rng(seed)
-        rows = max(_DRAWS_AT_A_TIME // len(km), 1)
+        count = len(values)
+        rows = max(_DRAWS_AT_A_TIME // count, 1)
         resampled = np.concatenate(
             [
-                _statistics(
-                    km[rng.integers(0, len(km), (min(rows, samples - start), len(km)))],
-                    radii,
-                    comparison,
-                )
+                statistics(values[rng.integers(0, count, (min(rows, samples - start), count))])
                 for start in range(0, samples, rows)
             ]
         )
         tail = (1 - _CONFIDENCE) / 2
         low, high = np.quantile(resampled, [tail, 1 - tail], axis=0).tolist()
-    estimates = [Estimate(*each) for each in zip(values.tolist(), low, high, strict=True)]
+    return [Estimate(*each) for each in zip(found.tolist(), low, high, strict=True)]
+
+
+def _scores(
+    km: np.ndarray, radii: tuple[float, ...], comparison: str, samples: int, seed: int
+) -> Scores:
+    estimates = bootstrap(km, lambda some: _statistics(some, radii, comparison), samples, seed)
     return Scores(len(km), tuple(estimates[:-3]), *estimates[-3:])
 
 

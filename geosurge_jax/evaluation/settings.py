@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from geosurge_jax.evaluation.calibration import EqualAreaGrid
+from geosurge_jax.evaluation.decode import parse_decision
+
 CHECKPOINTS = ("best", "latest")
 
 
@@ -19,6 +22,11 @@ class EvaluationConfig:
         comparison: "<=" or "<" of distance and radius.
         bootstrap_samples: resamplings behind the 95 % intervals.
         top_k: places given for each photo by `--mode=predict`.
+        decisions: how an answer is chosen from a posterior, see `evaluation.decode`. The first is the one
+            that predictions, validation, maps and tables use; the report compares all of them.
+        decision_points: likeliest support points among which, and over which, a decision weighs (ours).
+        calibration_grid: rows and columns of the grid of equal areas (ours).
+        calibration_floor: share of the uniform distribution in the log-likelihood (ours).
         maps: folder of class maps for `--mode=predict`, `NAME.png` for the photo `NAME.jpg`; empty for none.
     """
 
@@ -30,6 +38,10 @@ class EvaluationConfig:
     comparison: str
     bootstrap_samples: int
     top_k: int
+    decisions: tuple[str, ...]
+    decision_points: int
+    calibration_grid: tuple[int, int]
+    calibration_floor: float
     maps: str
 
     def __post_init__(self) -> None:
@@ -41,3 +53,32 @@ class EvaluationConfig:
                 f"config.evaluation.checkpoint={self.checkpoint!r}: expected one of {CHECKPOINTS} or a "
                 f"step number"
             )
+        if not self.decisions or len(set(self.decisions)) < len(self.decisions):
+            raise ValueError(
+                f"config.evaluation.decisions={self.decisions!r}: expected at least one, each once"
+            )
+        for name in self.decisions:
+            try:
+                parse_decision(name)
+            except ValueError as error:
+                raise ValueError(
+                    f"config.evaluation.decisions={self.decisions!r}: {error}"
+                ) from None
+        if self.decision_points < 1:
+            raise ValueError(
+                f"config.evaluation.decision_points={self.decision_points}: expected at least 1"
+            )
+        if min(self.calibration_grid) < 1:
+            raise ValueError(
+                f"config.evaluation.calibration_grid={self.calibration_grid}: expected at least 1 row and "
+                f"1 column"
+            )
+        if not 0 < self.calibration_floor < 1:
+            raise ValueError(
+                f"config.evaluation.calibration_floor={self.calibration_floor}: expected above 0 and below 1"
+            )
+
+    @property
+    def grid(self) -> EqualAreaGrid:
+        """The grid of equal areas."""
+        return EqualAreaGrid(*self.calibration_grid)

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from geosurge_jax.evaluation.evaluator import (
     Evaluator,
+    make_answer,
     make_losses,
     make_predict,
     make_prepare,
@@ -87,7 +88,9 @@ def make_model(
         return put_batch(mesh, batch)
 
     evaluator = Evaluator(
-        predict=make_predict(system, mesh, config.evaluation.top_k),
+        config=config.evaluation,
+        predict=make_predict(system, mesh, config.evaluation),
+        answer=make_answer(system, mesh, config.evaluation),
         losses=make_losses(system, mesh),
         prepare=make_prepare(system, mesh, put),
         put=put,

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 
-from geosurge_jax.evaluation.chance import training_density_chance
+from geosurge_jax.evaluation import scoring
 from geosurge_jax.evaluation.curves import Curve
 from geosurge_jax.evaluation.errors import level_accuracy
 from geosurge_jax.evaluation.maps import draw_error_map
-from geosurge_jax.evaluation.metrics import distance_protocol, summarize, write_summaries
+from geosurge_jax.evaluation.metrics import distance_protocol
 from geosurge_jax.evaluation.report import ReportData, write_report
+from geosurge_jax.evaluation.results import write_results
 from geosurge_jax.evaluation.tables import accuracy_table
 from geosurge_jax.experiment import assembly, datasets, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
@@ -72,12 +73,14 @@ def evaluate_and_report(
     evaluation = config.evaluation
     named = [datasets.open_named(name, dataset) for name in evaluation.datasets]
     params, step = restore_params(config, workdir, model)
-    train_latlng = dataset.split("train").latlng
     prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
-    summaries, chances, levels, maps = {}, {}, {}, {}
+    scores = scoring.Scoring(
+        evaluation, config.seed, model.hierarchy, dataset.split("train").latlng
+    )
+    results, levels, maps = {}, {}, {}
     for title, split in named:
         batches = assembly.scoring_batches(config, model, split, evaluation.crops)
-        photos, _ = model.evaluator.run(
+        photos = model.evaluator.score(
             params,
             prepared,
             stop.check(terminal.track(batches, f"scoring {title}")),
@@ -85,35 +88,26 @@ def evaluate_and_report(
         )
         if jax.process_index():
             continue  # all processes score; the first reports
-        summaries[title] = summarize(
-            photos,
-            protocol=evaluation.protocol,
-            comparison=evaluation.comparison,
-            bootstrap_samples=evaluation.bootstrap_samples,
-            seed=config.seed,
-        )
-        chances[title] = training_density_chance(
-            train_latlng, split.latlng, evaluation.protocol, comparison=evaluation.comparison
-        )
-        levels[title] = level_accuracy(photos, model.hierarchy).shares
-        distance = photos.distance_km(distance_protocol(evaluation.protocol))
-        maps[title] = draw_error_map(photos.truth, photos.prediction, distance, title)
+        results[title] = scores.results(photos)
+        answered = photos.errors[evaluation.decisions[0]]
+        levels[title] = level_accuracy(answered, model.hierarchy).shares
+        distance = answered.distance_km(distance_protocol(evaluation.protocol))
+        maps[title] = draw_error_map(answered.truth, answered.prediction, distance, title)
     if jax.process_index():
         return
-    write_summaries(workdir.root / "scores.json", summaries)
+    write_results(workdir.root / "scores.json", results)
     data = ReportData(
         title=config.name,
         config=dataclasses.asdict(config),
+        results=results,
         description=(("checkpoint", f"step {step}"), *model.system.description),
-        summaries=summaries,
-        chances=chances,
         level_accuracy=levels,
         geocells=[len(partition.ids) for partition in model.hierarchy.partitions],
         curves=curves(workdir),
         maps=maps,
     )
     _, page = write_report(workdir.root, data)
-    terminal.print_results(accuracy_table(summaries, chances), workdir.root, page)
+    terminal.print_results(accuracy_table(results), workdir.root, page)
 
 
 def curves(workdir: Workdir) -> list[Curve]:

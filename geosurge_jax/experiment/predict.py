@@ -56,6 +56,9 @@ def find_maps(config: ExperimentConfig, photos: Sequence[Path]) -> list[Path | N
 def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     """Places photos with the workdir's checkpoint; writes `predictions.csv` and `.geojson` there.
 
+    Where the first of `config.evaluation.decisions` is another than the likeliest place, its answer comes
+    before the likeliest places, with rank 0.
+
     Raises:
         ValueError: one line that names what is missing or wrong.
     """
@@ -75,9 +78,10 @@ def run(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
         prepared = assembly.prepare(
             config, model, params, lambda: assembly.open_run_dataset(config).split("train")
         )
+        decided = config.evaluation.decisions[0] != "top"
         predictions = [
-            Prediction(str(photos[index]), latlng, log_prob)
-            for index, latlng, log_prob in predict_places(
+            Prediction(str(photos[index]), latlng, log_prob, answer if decided else None)
+            for index, latlng, log_prob, answer in predict_places(
                 model.evaluator, params, prepared, batches
             )
         ]

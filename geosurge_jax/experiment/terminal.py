@@ -23,6 +23,7 @@ __all__ = [
     "print_predictions",
     "print_results",
     "print_system",
+    "print_table",
     "track",
     "training_progress",
 ]
@@ -74,28 +75,34 @@ def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[
 
 
 def print_predictions(predictions: Sequence[Prediction], asked: str) -> None:
-    """Prints the likeliest place of each; `asked` heads the first column."""
+    """Prints the place of each; `asked` heads the first column."""
     table = Table()
     table.add_column(asked)
     for heading in ("latitude", "longitude", "probability"):
         table.add_column(heading, justify="right")
     for prediction in predictions:
         _, lat, lng, probability = prediction.rows()[0]
-        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", f"{probability:.3f}")
+        shown = "–" if probability is None else f"{probability:.3f}"
+        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", shown)
     CONSOLE.print(table)
+
+
+def print_table(shown: tables.Table) -> None:
+    """Prints a table with its notes."""
+    table = Table()
+    for place, heading in enumerate(shown.header):
+        table.add_column(heading, justify="left" if place < shown.text_columns else "right")
+    for row in shown.rows:
+        # An interval goes below its estimate, so that the table stays narrow.
+        table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
+    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
+    for note in shown.notes:
+        CONSOLE.print(note, style="dim")
 
 
 def print_results(results: tables.Table, directory: Path, page: Path) -> None:
     """Prints the five-radius table and where everything lies."""
-    table = Table()
-    for place, heading in enumerate(results.header):
-        table.add_column(heading, justify="left" if place < results.text_columns else "right")
-    for row in results.rows:
-        # An interval goes below its estimate, so that the table stays narrow.
-        table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
-    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
-    for note in results.notes:
-        CONSOLE.print(note, style="dim")
+    print_table(results)
     for what, where in (
         ("report", page),
         ("report as text", directory / "report.md"),

@@ -20,20 +20,32 @@ class Prediction:
         asked: the photo's file, or the sentence.
         latlng: degrees `[k, 2]`, likeliest first.
         log_prob: natural logarithm `[k]` of each place's probability.
+        answer: degrees `[2]`, the place that was decided for where that is not simply the likeliest.
     """
 
     asked: str
     latlng: np.ndarray
     log_prob: np.ndarray
+    answer: np.ndarray | None = None
 
-    def rows(self) -> list[tuple[int, float, float, float]]:
-        """(rank from 1, latitude, longitude, probability) of each place."""
-        return [
-            (rank, round(float(lat), 6), round(float(lng), 6), float(np.exp(log_prob)))
-            for rank, ((lat, lng), log_prob) in enumerate(
+    def rows(self) -> list[tuple[int, float, float, float | None]]:
+        """(rank, latitude, longitude, probability): the likeliest places from rank 1 on.
+
+        An answer of its own comes first, with rank 0; it may lie between support points and so has no
+        probability.
+        """
+        decided = [] if self.answer is None else [(0, *_rounded(self.answer), None)]
+        likeliest = [
+            (rank, *_rounded(latlng), float(np.exp(log_prob)))
+            for rank, (latlng, log_prob) in enumerate(
                 zip(self.latlng, self.log_prob, strict=True), start=1
             )
         ]
+        return [*decided, *likeliest]
+
+
+def _rounded(latlng: np.ndarray) -> tuple[float, float]:
+    return round(float(latlng[0]), 6), round(float(latlng[1]), 6)
 
 
 def write_csv(path: Path, predictions: Sequence[Prediction], asked: str) -> None:
@@ -52,7 +64,8 @@ def write_csv(path: Path, predictions: Sequence[Prediction], asked: str) -> None
     writer.writerow((asked, "rank", "latitude", "longitude", "probability"))
     for prediction in predictions:
         for rank, lat, lng, probability in prediction.rows():
-            writer.writerow((prediction.asked, rank, lat, lng, f"{probability:.6g}"))
+            shown = "" if probability is None else f"{probability:.6g}"
+            writer.writerow((prediction.asked, rank, lat, lng, shown))
     with atomic_file(path) as file:
         file.write(text.getvalue().encode())
 

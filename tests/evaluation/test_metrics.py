@@ -1,14 +1,12 @@
 """Scores against formulas written here, and intervals against the theory of the bootstrap."""
 
-import json
-
 import numpy as np
 import pytest
 
 from geosurge_jax import geo
 from geosurge_jax.evaluation.chance import training_density_chance
 from geosurge_jax.evaluation.errors import PhotoErrors
-from geosurge_jax.evaluation.metrics import RADII_KM, summarize, write_summaries
+from geosurge_jax.evaluation.metrics import RADII_KM, summarize
 
 KM_PER_DEGREE = 6371.0 * np.pi / 180
 
@@ -142,21 +140,6 @@ def test_bad_parameters_are_named(arguments, message):
 def test_no_photo_is_an_error():
     with pytest.raises(ValueError, match="no photo was scored"):
         summarize(PhotoErrors.empty())
-
-
-def test_json_has_stable_bytes_and_every_number(tmp_path):
-    summary = summarize(random_errors(60), bootstrap_samples=20)
-    for name in ("a", "b"):
-        write_summaries(tmp_path / f"{name}.json", {"test": summary})
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
-    stored = json.loads((tmp_path / "a.json").read_text())["test"]
-    assert stored["protocol"] == "sphere_6371" and stored["comparison"] == "<="
-    assert stored["radii_km"] == list(RADII_KM) and stored["scores"]["count"] == 60
-    accuracy = stored["scores"]["accuracy"][2]
-    assert accuracy["value"] == summary.scores.accuracy[2].value
-    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
-    assert sum(row["count"] for row in stored["continents"].values()) == 60
 
 
 def test_chance_is_the_mean_over_all_pairs():

@@ -17,6 +17,7 @@ from geosurge_jax.evaluation.errors import PhotoErrors
 from geosurge_jax.evaluation.maps import draw_error_map, equal_earth, great_circle_lines
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.evaluation.report import ReportData, write_report
+from geosurge_jax.evaluation.results import Results, Scored
 from geosurge_jax.evaluation.tables import Table, accuracy_table, continent_table, level_table
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -35,13 +36,17 @@ def summary(errors):
     return summarize(errors, bootstrap_samples=50)
 
 
+def results_of(summary, chance=None):
+    return Results(Scored({"top": summary}, None), chance=chance)
+
+
 def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def test_the_five_radius_table_says_how_it_was_taken(errors, summary):
     chance = training_density_chance(errors.truth, errors.truth)
-    text = accuracy_table({"test": summary}, {"test": chance}).markdown()
+    text = accuracy_table({"test": results_of(summary, chance)}).markdown()
     lines = text.splitlines()
     assert lines[0].startswith("| data set | photos | 1 km, % | 25 km, % | 200 km, % | 750 km, % |")
     estimate = summary.scores.accuracy[2]
@@ -55,16 +60,16 @@ def test_the_five_radius_table_says_how_it_was_taken(errors, summary):
 
 
 def test_tables_without_intervals_or_chance(errors):
-    text = accuracy_table({"a": summarize(errors, bootstrap_samples=0)}, {}).markdown()
+    text = accuracy_table({"a": results_of(summarize(errors, bootstrap_samples=0))}).markdown()
     assert "bootstrap" not in text and "chance" not in text and "(" not in text.splitlines()[2]
 
 
 def test_data_sets_measured_in_different_ways_do_not_share_a_table(errors, summary):
     other = summarize(errors, "sphere_6378_137", bootstrap_samples=50)
     with pytest.raises(ValueError, match="'other' was measured in another way"):
-        accuracy_table({"test": summary, "other": other}, {})
+        accuracy_table({"test": results_of(summary), "other": results_of(other)})
     with pytest.raises(ValueError, match="no data set"):
-        accuracy_table({}, {})
+        accuracy_table({})
 
 
 def test_continent_table_has_a_row_for_each_continent(summary):
@@ -210,8 +215,7 @@ def report(errors, summary):
             "levels": (1, 2),
         },
         description=[("parameters", "3.2 M")],
-        summaries={"test": summary},
-        chances={"test": training_density_chance(errors.truth, errors.truth)},
+        results={"test": results_of(summary, training_density_chance(errors.truth, errors.truth))},
         level_accuracy={"test": (0.5, 0.25)},
         geocells=(12, 80),
         curves=[Curve("train/loss", [0, 1], [2.0, 1.0])],
@@ -252,7 +256,7 @@ def test_the_same_report_has_the_same_bytes(tmp_path, report):
 
 
 def test_what_is_empty_is_left_out(tmp_path, summary):
-    markdown, _ = write_report(tmp_path, ReportData("short", {}, {"test": summary}))
+    markdown, _ = write_report(tmp_path, ReportData("short", {}, {"test": results_of(summary)}))
     headings = re.findall("^## (.*)$", markdown.read_text(), re.MULTILINE)
     assert headings == ["Accuracy", "test by continent"]
     assert len(list(tmp_path.iterdir())) == 2

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -28,3 +29,16 @@ def test_geojson_puts_longitude_first(tmp_path):
     features = json.loads((tmp_path / "p.geojson").read_text())["features"]
     np.testing.assert_allclose(features[1]["geometry"]["coordinates"], [151.2, -33.9], atol=1e-5)
     assert features[1]["properties"]["rank"] == 2
+
+
+def test_an_answer_that_is_not_the_likeliest_place_comes_first(tmp_path):
+    decided = [dataclasses.replace(PREDICTIONS[0], answer=np.array([10.5, -20.25], np.float32))]
+    write_csv(tmp_path / "p.csv", decided, "file")
+    with (tmp_path / "p.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["0", "1", "2"]
+    assert (rows[0]["latitude"], rows[0]["probability"]) == ("10.5", "")
+    write_geojson(tmp_path / "p.geojson", decided, "file")
+    first = json.loads((tmp_path / "p.geojson").read_text())["features"][0]
+    assert first["geometry"]["coordinates"] == [-20.25, 10.5]
+    assert first["properties"] == {"file": "a, b.jpg", "rank": 0, "probability": None}
