@@ -8,7 +8,7 @@ import pytest
 from configs import geoclip, geosurge
 from geosurge_jax.experiment import query
 from geosurge_jax.interop.family import WeightsError
-from tests.experiment.fresh import checkpoint
+from tests.experiment.fresh import checkpoint, claimed
 from tests.parity.oracle import FOLDER, thaw
 
 SENTENCES = ("a street in Kyoto", "snow, and a red house", "a beach")
@@ -73,13 +73,13 @@ def test_what_is_missing_is_named(trained, text_encoder, encoder, sentences, mes
 
 def test_a_text_tower_of_another_width_is_refused(tmp_path, text_encoder, width):
     raw = geoclip.get_config("tiny").to_dict()
-    workdir, *_ = checkpoint(tmp_path, raw)
+    workdir, _ = claimed(tmp_path, raw)
     with pytest.raises(ValueError, match=f"makes vectors of width {width}, expected 24"):
         query.run(raw, workdir.root, str(text_encoder), SENTENCES)
 
 
 def test_a_system_without_a_common_space_is_refused(tmp_path, text_encoder):
     raw = geosurge.get_config("tiny").to_dict()
-    workdir, *_ = checkpoint(tmp_path, raw)
+    workdir, _ = claimed(tmp_path, raw)
     with pytest.raises(ValueError, match="'geosurge': this system has no common space with texts"):
         query.run(raw, workdir.root, str(text_encoder), SENTENCES)
