@@ -42,8 +42,8 @@ class ClassTokenFusion(nn.Module):
         """Maps one class token `[B, D]` a branch to the one `[B, D]` that all continue with."""
         width = class_tokens[0].shape[-1]
         project = nn.Dense(width, dtype=self.dtype, name="project")
-        total = sum(project(token) for token in class_tokens)
-        return nn.Dense(width, dtype=self.dtype, name="restore")(total)
+        total = sum(constrain_batch(project(constrain_batch(token))) for token in class_tokens)
+        return constrain_batch(nn.Dense(width, dtype=self.dtype, name="restore")(total))
 
 
 class BranchAttention(nn.Module):
@@ -66,7 +66,7 @@ class BranchAttention(nn.Module):
     def __call__(self, branches: jax.Array, *, train: bool) -> jax.Array:
         """Maps vectors `branches [B, M, D]` of M branches to one `[B, D]`."""
         branches = constrain_batch(branches)
-        x = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(branches)
+        x = constrain_batch(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(branches))
         x = nn.Dropout(self.dropout, deterministic=not train)(nn.leaky_relu(x, _LEAK))
         score = nn.Dense(1, use_bias=False, dtype=self.dtype, name="score")(x)
         weight = jax.nn.softmax(score.astype(jnp.float32), axis=1)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from geosurge_jax.models.flops import attention_flops, mlp_flops
-from geosurge_jax.models.layers import Attention, Mlp
+from geosurge_jax.models.layers import Attention, Mlp, exact_gelu
 from geosurge_jax.models.sharding import (
     STORAGE_AXIS,
     PartitionRules,
@@ -64,15 +64,14 @@ class QueryDecoderConfig:
     @property
     def partition_rules(self) -> PartitionRules:
         """How the decoder's parameters lie on the mesh; paths relative to the decoder."""
-        # Feed-forwards of the hierarchies are stacked: their first axis is the hierarchy.
         separate = (
-            (r"separate_\d+/mlp/up/kernel$", PartitionSpec(None, None, STORAGE_AXIS)),
-            (r"separate_\d+/mlp/down/kernel$", PartitionSpec(None, STORAGE_AXIS)),
+            (r"separate_\d+/mlp/up_kernel$", PartitionSpec(None, None, STORAGE_AXIS)),
+            (r"separate_\d+/mlp/down_kernel$", PartitionSpec(None, STORAGE_AXIS)),
         )
         return (
             *(separate if self.separate_layers else ()),
             *transformer_rules(r"\w+_\d+", stacked=False),
-            replicated("(.*/)?(bias|scale|queries)$"),
+            replicated("(.*/)?((up_|down_)?bias|scale|queries)$"),
         )
 
     def flops(self, levels: int, scenes: int, tokens: int, token_width: int) -> int:
@@ -84,6 +83,33 @@ class QueryDecoderConfig:
         shared = cross + attention_flops(queries, queries, width) + feed_forward
         separate = cross + levels * attention_flops(scenes, scenes, width) + feed_forward
         return self.shared_layers * shared + self.separate_layers * separate
+
+
+class LevelMlp(nn.Module):
+    """A feed-forward of its own for each hierarchy: `layers.Mlp` with a leading axis.
+
+    Attributes:
+        hidden: width of the hidden layer.
+        dtype: compute type; parameters are float32.
+    """
+
+    hidden: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `x [B, L, S, D]` to the same shape."""
+        levels, width = x.shape[1], x.shape[-1]
+
+        def linear(name: str, x: jax.Array, size: tuple[int, int]) -> jax.Array:
+            initializer = nn.initializers.lecun_normal(batch_axis=0)
+            kernel = self.param(f"{name}_kernel", initializer, (levels, *size))
+            bias = self.param(f"{name}_bias", nn.initializers.zeros, (levels, size[1]))
+            x = jnp.einsum("blsd,ldf->blsf", x, kernel.astype(self.dtype))
+            return constrain_batch(x + bias[None, :, None].astype(self.dtype))
+
+        hidden = exact_gelu(linear("up", constrain_batch(x), (width, self.hidden)))
+        return linear("down", hidden, (self.hidden, width))
 
 
 class DecoderLayer(nn.Module):
@@ -122,16 +148,7 @@ class DecoderLayer(nn.Module):
         h = norm("self_norm", x)
         x = x + attention("self_attention", h, h)
         x = constrain_batch(x.reshape(batch, levels, scenes, width))
-        feed_forward = Mlp
-        if self.separate:
-            feed_forward = nn.vmap(
-                Mlp,
-                variable_axes={"params": 0},
-                split_rngs={"params": True},
-                in_axes=1,
-                out_axes=1,
-                axis_size=levels,
-            )
+        feed_forward = LevelMlp if self.separate else Mlp
         mlp = feed_forward(config.mlp_width, dtype=self.dtype, name="mlp")
         return x + drop(mlp(norm("mlp_norm", x)))
 

@@ -33,6 +33,14 @@ def test_class_scores_are_a_linear_classifier():
     np.testing.assert_allclose(scores[1][:, :130], expected[:, :130], atol=1e-5)
 
 
+def test_each_level_may_have_a_vector_of_its_own():
+    visual = np.random.default_rng(0).normal(size=(4, 2, 6))
+    params, scores = scored("class", visual)
+    for level, cells in enumerate((3, 130)):
+        expected = visual[:, level] @ np.asarray(params[f"level_{level}"], np.float64).T
+        np.testing.assert_allclose(scores[level][:, :cells], expected[:, :cells], atol=1e-5)
+
+
 def test_padding_never_wins_and_rows_fit_any_table_axis():
     _, scores = scored("embedding", np.ones((2, 6)))
     assert [s.shape[1] for s in scores] == [ROW_MULTIPLE, 2 * ROW_MULTIPLE]

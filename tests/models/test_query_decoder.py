@@ -68,11 +68,15 @@ def test_a_layer_equals_a_float64_twin(separate):
     h = layer_norm(x, p["self_norm"])
     x = x + attention(h, h, p["self_attention"], same)
     h, out = layer_norm(x, p["mlp_norm"]), np.zeros_like(x)
-    up, down = p["mlp"]["up"], p["mlp"]["down"]
+    mlp = p["mlp"]
     for query, level in enumerate(hierarchy):
-        of = (lambda part, level=level: part[level]) if separate else (lambda part: part)
-        hidden = gelu(h[:, query] @ of(up["kernel"]) + of(up["bias"]))
-        out[:, query] = hidden @ of(down["kernel"]) + of(down["bias"])
+        if separate:
+            up, down = (
+                (mlp[f"{n}_kernel"][level], mlp[f"{n}_bias"][level]) for n in ("up", "down")
+            )
+        else:
+            up, down = ((mlp[n]["kernel"], mlp[n]["bias"]) for n in ("up", "down"))
+        out[:, query] = gelu(h[:, query] @ up[0] + up[1]) @ down[0] + down[1]
     found = apply(QUERIES).reshape(B, LEVELS * SCENES, WIDTH)
     np.testing.assert_allclose(found, x + out, atol=3e-5)
 

@@ -214,5 +214,5 @@ def test_published_system_lies_on_a_mesh():
     mesh = make_mesh(MeshConfig(data=1, fsdp=2, model=4))
     layout = {row.path: row.shape for row in plan_layout(params, system.partition_rules, mesh)}
     assert layout["decoder/queries"] == (7, 16, 768)
-    assert layout["decoder/separate_02/mlp/up/kernel"] == (7, 768, 1024)
+    assert layout["decoder/separate_02/mlp/up_kernel"] == (7, 768, 1024)
     assert layout["decoder/shared_00/cross_attention/key/kernel"] == (1024, 12, 64)
