@@ -16,11 +16,11 @@ def latlng():
 
 @pytest.fixture(scope="module")
 def sets(latlng):
-    return grow_overlapping_sets(latlng, (300, 300, 200), min_images=60, min_level=1, seed=3)
+    return grow_overlapping_sets(latlng, (150, 150, 90), min_images=20, min_level=1, seed=3)
 
 
 def test_the_first_set_is_the_plain_partition(latlng, sets):
-    plain = build_partition(latlng, 300, 60, min_level=1)
+    plain = build_partition(latlng, 150, 20, min_level=1)
     np.testing.assert_array_equal(sets.partitions[0].ids, plain.ids)
     np.testing.assert_array_equal(sets.assign(latlng)[:, 0], plain.assign(latlng))
 
@@ -69,7 +69,7 @@ def test_intersections_are_the_combinations_that_occur(latlng, sets):
 
 def test_sparse_intersections_can_be_left_out(latlng, sets):
     fewer = grow_overlapping_sets(
-        latlng, (300, 300, 200), min_images=60, min_intersection_images=4, min_level=1, seed=3
+        latlng, (150, 150, 90), min_images=20, min_intersection_images=4, min_level=1, seed=3
     )
     np.testing.assert_array_equal(fewer.members, sets.members[sets.counts >= 4])
 
