@@ -34,12 +34,12 @@ MODE = flags.DEFINE_enum(
     "mode",
     "train",
     MODES,
-    "train: train from where the workdir stands, evaluate, report. eval: score the workdir's checkpoint on "
-    "config.evaluation.datasets. predict: place the photos given as arguments. query: place the sentences "
-    "given as arguments, by --text_encoder. export: write the bare "
-    "parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps steps again and "
-    "say whether the losses agree bit for bit. compile: compile training step and posterior for --topology "
-    "and report memory, cost and bounds; exits with 1 where they do not fit.",
+    "train: train from where the workdir stands, evaluate, report; a league's config: all its runs and one "
+    "report of them. eval: score the workdir's checkpoint on config.evaluation.datasets. predict: place the "
+    "photos given as arguments. query: place the sentences given as arguments, by --text_encoder. export: "
+    "write the bare parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps "
+    "steps again and say whether the losses agree bit for bit. compile: compile training step and posterior "
+    "for --topology and report memory, cost and bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 TEXT_ENCODER = flags.DEFINE_string(
@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> None:
         compile,
         evaluate,
         export,
+        league,
         predict,
         query,
         start,
@@ -83,7 +84,8 @@ def main(arguments: list[str]) -> None:
     with start.started(config, command, place, START_TIMEOUT.value, alone=elsewhere):
         workdir = local_path("--workdir", WORKDIR.value or "workdir/compile")
         if MODE.value == "train":
-            train.run(config, workdir)
+            # A config of experiments is a league of runs, any other is a run.
+            (league if "experiments" in config else train).run(config, workdir)
         elif MODE.value == "eval":
             evaluate.run(config, workdir)
         elif MODE.value == "export":

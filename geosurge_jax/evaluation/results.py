@@ -49,7 +49,8 @@ class Results:
 def write_results(path: str | os.PathLike, results: Mapping[str, Results]) -> None:
     """Writes results by data set as JSON, atomically, the same bytes for the same numbers.
 
-    An entry is the summary under the first decision, and `decisions`, `calibration` and `floors` beside it.
+    An entry is the summary under the first decision, and `decisions`, `calibration`, `chance` and `floors`
+    beside it.
 
     Raises:
         OSError: the file cannot be written.
@@ -59,6 +60,7 @@ def write_results(path: str | os.PathLike, results: Mapping[str, Results]) -> No
             **_summary(each.system.summary),
             "decision": next(iter(each.system.answers)),
             **_scored(each.system),
+            "chance": None if each.chance is None else dataclasses.asdict(each.chance),
             "floors": {floor: _scored(scored) for floor, scored in each.floors.items()},
         }
         for name, each in results.items()

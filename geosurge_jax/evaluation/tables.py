@@ -12,7 +12,7 @@ from geosurge_jax.evaluation.metrics import Estimate, Scores, Summary
 from geosurge_jax.evaluation.results import Results, Scored
 from geosurge_jax.geo import DISTANCE_PROTOCOLS
 
-_ESTIMATE = re.compile(r"([-\d.]+) \(([-\d.]+–[-\d.]+)\)")
+_ESTIMATE = re.compile(r"([-\d.]+(?: ± [\d.]+)?) \(([-\d.]+–[-\d.]+)\)")
 
 
 @dataclass(frozen=True)

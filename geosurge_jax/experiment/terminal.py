@@ -23,6 +23,7 @@ __all__ = [
     "print_predictions",
     "print_results",
     "print_system",
+    "print_table",
     "track",
     "training_progress",
 ]
@@ -86,17 +87,22 @@ def print_predictions(predictions: Sequence[Prediction], asked: str) -> None:
     CONSOLE.print(table)
 
 
-def print_results(results: tables.Table, directory: Path, page: Path) -> None:
-    """Prints the five-radius table and where everything lies."""
+def print_table(shown: tables.Table) -> None:
+    """Prints a table with its notes."""
     table = Table()
-    for place, heading in enumerate(results.header):
-        table.add_column(heading, justify="left" if place < results.text_columns else "right")
-    for row in results.rows:
+    for place, heading in enumerate(shown.header):
+        table.add_column(heading, justify="left" if place < shown.text_columns else "right")
+    for row in shown.rows:
         # An interval goes below its estimate, so that the table stays narrow.
         table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
     Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
-    for note in results.notes:
+    for note in shown.notes:
         CONSOLE.print(note, style="dim")
+
+
+def print_results(results: tables.Table, directory: Path, page: Path) -> None:
+    """Prints the five-radius table and where everything lies."""
+    print_table(results)
     for what, where in (
         ("report", page),
         ("report as text", directory / "report.md"),
