@@ -1,8 +1,8 @@
 """The ladders of the league: what differs from step to step, and what was published of the steps.
 
 Figures are percentages within a radius as published, on other photos and at another size; only their order
-is compared. GeoSURGE's come from secondary sources (configs/geosurge.py), TransLocator's from its authors'
-slides.
+is compared, also at radii for which nothing was published. GeoSURGE's come from secondary sources
+(configs/geosurge.py), TransLocator's from its authors' slides.
 """
 
 from collections.abc import Callable, Mapping
@@ -65,21 +65,29 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "geosurge_levels": dict(
         steps=("geosurge_1_level", "geosurge_5_levels", "geosurge"),
         directions=(
-            direction("geosurge", "geosurge_5_levels", "GeoSURGE, YFCC26k: 17.8 > 11.1", 1.0),
-            direction("geosurge", "geosurge_5_levels", "GeoSURGE, YFCC26k: 31.5 > 30.0", 25.0),
             direction(
-                "geosurge_5_levels", "geosurge_1_level", "GeoSURGE, YFCC26k: 11.1 > 8.9", 1.0
+                "geosurge",
+                "geosurge_5_levels",
+                "GeoSURGE, YFCC26k at 1 / 25 km: 17.8 / 31.5 > 11.1 / 30.0",
+                *FIVE_RADII,
             ),
             direction(
-                "geosurge_5_levels", "geosurge_1_level", "GeoSURGE, YFCC26k: 30.0 > 27.5", 25.0
+                "geosurge_5_levels",
+                "geosurge_1_level",
+                "GeoSURGE, YFCC26k at 1 / 25 km: 11.1 / 30.0 > 8.9 / 27.5",
+                *FIVE_RADII,
             ),
         ),
     ),
     "geosurge_blocks": dict(
         steps=("geosurge_no_fusion", "geosurge_1_block", "geosurge"),
         directions=(
-            direction("geosurge", "geosurge_no_fusion", "GeoSURGE, YFCC26k: 17.8 > 13.8", 1.0),
-            direction("geosurge", "geosurge_no_fusion", "GeoSURGE, YFCC26k: 31.5 > 30.4", 25.0),
+            direction(
+                "geosurge",
+                "geosurge_no_fusion",
+                "GeoSURGE, YFCC26k at 1 / 25 km: 17.8 / 31.5 > 13.8 / 30.4",
+                *FIVE_RADII,
+            ),
         ),
     ),
     # Whether "latent" means learned latents or a low-rank projection was not published, nor a comparison.
@@ -94,8 +102,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
                 "geosurge",
                 "geosurge_class_targets",
                 "GeoSURGE: embeddings beat classes; figures and radius not known to us",
-                1.0,
-                25.0,
+                *FIVE_RADII,
             ),
         ),
     ),
