@@ -35,7 +35,7 @@ def paper() -> dict[str, Any]:
         scenes=3,
         scene_networks="separate",
         gate_weight=1.0,  # ours
-        inference="product",
+        decision="product",
         missing_ancestor="mean",  # ours
         table_row_multiple=1024,  # ours: tables fit every mesh up to 1024-way
         compute_dtype="bfloat16",  # ours
@@ -81,7 +81,7 @@ def multi() -> dict[str, Any]:
     """M, f: trained on three partitions, read by the finest."""
     config = product()
     config["name"] = config["name"].replace("f*", "f")
-    config["system"]["inference"] = "finest"
+    config["system"]["decision"] = "finest"
     return config
 
 

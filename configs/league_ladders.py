@@ -2,13 +2,13 @@
 
 Figures are percentages within a radius as published, on other photos and at another size; only their order
 is compared, also at radii for which nothing was published. GeoSURGE's come from secondary sources
-(configs/geosurge.py), TransLocator's from its authors' slides.
+(configs/geosurge.py), those of TransLocator and ISNs from the slides of TransLocator's authors.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from configs import geoclip, geosurge, translocator
+from configs import geoclip, geosurge, isn, translocator
 
 FIVE_RADII = (1.0, 25.0, 200.0, 750.0, 2500.0)
 
@@ -35,6 +35,18 @@ def levels(kept: Mapping[str, tuple[int, ...]]) -> Make:
     return lambda variant: changed(geosurge.VARIANTS, "geocells", max_images=kept[variant])(variant)
 
 
+def isn_step(*, levels: int, **fields: Any) -> Make:
+    """ISN on so many of its finest levels, with fields of the system changed."""
+
+    def make(variant: str) -> dict[str, Any]:
+        config = isn.VARIANTS[variant]()
+        config["geocells"]["max_images"] = config["geocells"]["max_images"][-levels:]
+        config["system"].update(fields)
+        return config
+
+    return make
+
+
 VARIANTS: Mapping[str, Make] = {
     "geosurge_1_level": levels({"demo": (20,), "tiny": (15,)}),
     # Which five were kept was not published.
@@ -48,6 +60,10 @@ VARIANTS: Mapping[str, Make] = {
     "translocator_rgb": changed(translocator.VARIANTS, "system", fusion="none", scenes=0),
     "translocator_segmentation": changed(translocator.VARIANTS, "system", fusion="late", scenes=0),
     "translocator_fusion": changed(translocator.VARIANTS, "system", scenes=0),
+    "isn_1_level": isn_step(levels=1, scenes=0),
+    "isn_finest": isn_step(levels=3, scenes=0, decision="finest"),
+    "isn_product": isn_step(levels=3, scenes=0),
+    "isn_scenes_finest": isn_step(levels=3, decision="finest"),
     "geoclip_1_capsule": changed(geoclip.VARIANTS, "system.location", sigmas=(1.0,)),
     "geoclip_2_capsules": changed(geoclip.VARIANTS, "system.location", sigmas=(1.0, 4.0)),
     "geoclip_no_queue": changed(geoclip.VARIANTS, "system", queue=0),
@@ -112,6 +128,22 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         steps=("geoclip_1_capsule", "geoclip_2_capsules", "geoclip"), directions=()
     ),
     "geoclip_queue": dict(steps=("geoclip_no_queue", "geoclip"), directions=()),
+    "isn": dict(
+        steps=("isn_1_level", "isn_finest", "isn_product", "isn_scenes_finest", "isn"),
+        directions=(
+            direction(
+                "isn",
+                "isn_scenes_finest",
+                "ISNs, Im2GPS, f* against f: 16.9/43.0/66.7 > 16.5/42.2/66.2",
+                1.0,
+                25.0,
+                750.0,
+            ),
+            direction(
+                "isn_scenes_finest", "isn", "ISNs, Im2GPS, f against f*: 81.0 > 80.2", 2500.0
+            ),
+        ),
+    ),
     "translocator": dict(
         steps=(
             "translocator_rgb",

@@ -33,7 +33,7 @@ def paper() -> dict[str, Any]:
         scenes=0,
         scene_networks="shared",
         gate_weight=1.0,
-        inference="finest",
+        decision="finest",
         missing_ancestor="mean",
         table_row_multiple=1024,  # ours: tables fit every mesh up to 1024-way
         compute_dtype="bfloat16",  # ours

@@ -13,6 +13,7 @@ from geosurge_jax.systems.contract import Metrics
 
 NEGATIVES = ("level", "batch")
 MISSING_ANCESTOR_RULES = ("mean", "skip")
+DECISIONS = ("product", "finest")
 
 
 def cells_of_the_batch(labels: jax.Array, cells: int) -> jax.Array:
@@ -132,3 +133,20 @@ def finest_log_prob(scores: Sequence[jax.Array], hierarchy: Hierarchy) -> jax.Ar
     return jax.nn.log_softmax(
         constrain_batch(scores[-1])[:, : len(hierarchy.partitions[-1].ids)], axis=-1
     )
+
+
+def finest_cell_log_prob(
+    scores: Sequence[jax.Array], hierarchy: Hierarchy, decision: str, missing_ancestor: str
+) -> jax.Array:
+    """Log-probability of each finest cell, float32 `[B, K_L]`, by one of `DECISIONS`.
+
+    Args:
+        scores: one float32 `[B, >= K_l]` a level; columns beyond K_l are padding.
+        hierarchy: partitions and ancestor table.
+        decision: "product", `hierarchical_log_prob`, or "finest", `finest_log_prob` (f* and f of
+            Mueller-Budack et al. 2018).
+        missing_ancestor: see `hierarchical_log_prob`.
+    """
+    if decision == "product":
+        return hierarchical_log_prob(scores, hierarchy, missing_ancestor)
+    return finest_log_prob(scores, hierarchy)

@@ -41,21 +41,19 @@ from geosurge_jax.systems.contract import (
     System,
 )
 from geosurge_jax.systems.hierarchical import (
+    DECISIONS,
     MISSING_ANCESTOR_RULES,
-    finest_log_prob,
-    hierarchical_log_prob,
+    finest_cell_log_prob,
     hierarchical_loss,
-    level_cross_entropy,
 )
 from geosurge_jax.systems.posterior import Posterior
+from geosurge_jax.systems.scenes import scene_cross_entropy, scene_labels
 
 # Of each network on the cells of each level, and of the gate on the scenes.
 NetworkScores = tuple[tuple[tuple[jax.Array, ...], ...], jax.Array | None]
 
-INFERENCES = ("finest", "product")
 SCENE_NETWORKS = ("shared", "separate")
-# Number of scenes, and the column of the batch's labels that has so many.
-SCENE_COLUMNS = {0: 0, 3: 0, 16: 1}
+SCENES = (0, 3, 16)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ class IsnConfig:
         scene_networks: "separate", a tower for each scene (published), or "shared", one tower with a
             classifier for each scene (ours); with "separate" every photo passes all towers.
         gate_weight: weight of the cross-entropy that teaches the gate (ours).
-        inference: "finest" (f) or "product" (f*).
+        decision: "product", each finest cell's probability times those of its ancestors (f*), or "finest",
+            that of the finest level alone (f).
         missing_ancestor: "mean" or "skip", see `hierarchical_log_prob` (not published; ours is "mean").
         table_row_multiple: rows of the tables are padded to a multiple of this with masked ones;
             `fsdp * model` of the mesh has to divide it (ours).
@@ -80,7 +79,7 @@ class IsnConfig:
     scenes: int
     scene_networks: str
     gate_weight: float
-    inference: str
+    decision: str
     missing_ancestor: str
     table_row_multiple: int
     compute_dtype: str
@@ -88,9 +87,9 @@ class IsnConfig:
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
         for key, value, allowed in (
-            ("scenes", self.scenes, tuple(SCENE_COLUMNS)),
+            ("scenes", self.scenes, SCENES),
             ("scene_networks", self.scene_networks, SCENE_NETWORKS),
-            ("inference", self.inference, INFERENCES),
+            ("decision", self.decision, DECISIONS),
             ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
             ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
         ):
@@ -212,7 +211,6 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     cells = tuple(len(partition.ids) for partition in hierarchy.partitions)
     model = SceneNetworks(config, cells)
     cell_latlng = hierarchy.partitions[-1].latlng.astype(np.float32)
-    column = SCENE_COLUMNS[config.scenes]
 
     def init(key: jax.Array, batch: Batch) -> Params:
         return dict(model.init(key, batch["image"], train=False)["params"])
@@ -228,24 +226,18 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Survey) -> System:
         scores, gate = apply(params, batch, key)
         if gate is None:
             return hierarchical_loss(scores[0], batch["cells"], "level")
-        label = batch["scene"][:, column]
-        network = jnp.where(label >= 0, label, jnp.argmax(gate, axis=-1))
+        labels = scene_labels(batch, config.scenes)
+        network = jnp.where(labels >= 0, labels, jnp.argmax(gate, axis=-1))
         total, metrics = hierarchical_loss(of_network(scores, network), batch["cells"], "level")
-        gate_loss, correct = level_cross_entropy(gate, label, "level")
-        labelled = (label >= 0).astype(jnp.float32)
-        metrics["loss/scene"] = (gate_loss, labelled)
-        metrics["accuracy/scene"] = (correct.astype(jnp.float32), labelled)
-        return total + config.gate_weight * gate_loss, metrics
+        gate_loss, gate_metrics = scene_cross_entropy(gate, labels)
+        return total + config.gate_weight * gate_loss, {**metrics, **gate_metrics}
 
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
         del prepared
         networks, gate = apply(params, batch, None)
         network = jnp.zeros(len(batch["image"]), jnp.int32)
         scores = of_network(networks, network if gate is None else jnp.argmax(gate, axis=-1))
-        if config.inference == "product":
-            log_prob = hierarchical_log_prob(scores, hierarchy, config.missing_ancestor)
-        else:
-            log_prob = finest_log_prob(scores, hierarchy)
+        log_prob = finest_cell_log_prob(scores, hierarchy, config.decision, config.missing_ancestor)
         return Posterior(latlng=jnp.asarray(cell_latlng), log_prob=log_prob)
 
     towers: dict[str, TowerConfig] = {path: config.visual for path in config.tower_paths}

@@ -48,9 +48,9 @@ from geosurge_jax.systems.contract import (
     System,
 )
 from geosurge_jax.systems.hierarchical import (
+    DECISIONS,
     MISSING_ANCESTOR_RULES,
-    finest_log_prob,
-    hierarchical_log_prob,
+    finest_cell_log_prob,
     hierarchical_loss,
 )
 from geosurge_jax.systems.posterior import Posterior
@@ -58,7 +58,6 @@ from geosurge_jax.systems.scenes import scene_cross_entropy, scene_labels
 
 FUSIONS = ("none", "late", "exchange")
 SEGMENTATION_INPUTS = ("classes", "colours")
-DECISIONS = ("product", "finest")
 
 
 @dataclass(frozen=True)
@@ -340,10 +339,7 @@ def build(config: TransLocatorConfig, hierarchy: Hierarchy, survey: Survey) -> S
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
         del prepared
         scores, _ = outputs(params, batch, None)
-        if config.decision == "product":
-            log_prob = hierarchical_log_prob(scores, hierarchy, config.missing_ancestor)
-        else:
-            log_prob = finest_log_prob(scores, hierarchy)
+        log_prob = finest_cell_log_prob(scores, hierarchy, config.decision, config.missing_ancestor)
         return Posterior(latlng=jnp.asarray(cell_latlng), log_prob=log_prob)
 
     return System(

@@ -23,7 +23,7 @@ def changed(**fields):
 
 
 SEPARATE = CONFIG
-SHARED = changed(scene_networks="shared", inference="finest", gate_weight=0.5)
+SHARED = changed(scene_networks="shared", decision="finest", gate_weight=0.5)
 SINGLE = changed(scenes=0)
 
 
@@ -51,7 +51,9 @@ def test_loss_and_posterior_are_the_formulas(config, hierarchy):
     batch = checks.small_batch(system)
     batch["cells"][2, 1] = -1
     params = checks.made(system, batch)
-    loss, metrics, posterior, ask = checks.check_contract(system, params, batch)
+    loss, metrics, posterior, ask = checks.check_contract(
+        system, params, batch, mesh=config is SHARED
+    )
     networks, gate = twin(config, params, batch, hierarchy)
     label = batch["scene"][:, 0]
     gated = np.zeros(8, int) if gate is None else gate.argmax(axis=1)
@@ -69,7 +71,7 @@ def test_loss_and_posterior_are_the_formulas(config, hierarchy):
         fine, coarse = (
             checks.log_softmax(networks[gated[photo]][level][photo]) for level in (1, 0)
         )
-        if config.inference == "product":
+        if config.decision == "product":
             has_parent = ancestors[:, 0] >= 0
             fine = np.where(has_parent, fine + coarse[ancestors[:, 0]], 2 * fine)
         np.testing.assert_allclose(
@@ -108,7 +110,7 @@ def test_flops_count_every_network(hierarchy):
     [
         ("scenes", 5, "expected one of .0, 3, 16."),
         ("scene_networks", "both", "expected one of .'shared', 'separate'."),
-        ("inference", "f", "expected one of .'finest', 'product'."),
+        ("decision", "f", "expected one of .'product', 'finest'."),
         ("gate_weight", 0.0, "expected above 0"),
         ("compute_dtype", "float16", "expected one of .'float32', 'bfloat16'."),
     ],
