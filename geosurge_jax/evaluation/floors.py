@@ -47,8 +47,12 @@ class TrainingDensity:
 
     def calibration(self, truth: np.ndarray, grid: EqualAreaGrid, floor: float) -> PhotoCalibration:
         """The constant posterior held against truths `[N, 2]`."""
-        masses = grid_masses(self.posterior, grid)[0]
-        return jax.device_get(calibrate(masses, jnp.asarray(grid.assign(truth)), grid, floor))
+
+        @jax.jit  # one small program in place of many that are compiled one by one
+        def measure(posterior: Posterior, cells: jax.Array) -> PhotoCalibration:
+            return calibrate(grid_masses(posterior, grid)[0], cells, grid, floor)
+
+        return jax.device_get(measure(self.posterior, jnp.asarray(grid.assign(truth))))
 
 
 def training_density(
@@ -65,7 +69,7 @@ def training_density(
     posterior = Posterior(
         jnp.asarray(finest.latlng, jnp.float32), jnp.log(jnp.asarray(share[None], jnp.float32))
     )
-    answers = jax.device_get(decide(posterior, decisions, points))[0]
+    answers = jax.device_get(jax.jit(lambda given: decide(given, decisions, points))(posterior))[0]
     return TrainingDensity(posterior, np.asarray(answers, np.float64))
 
 
