@@ -9,7 +9,8 @@ is in `budget`, and a field changed there (`--config.budget.steps=1000`) changes
 start goes on where the first one stood; docs/league.md says what the report holds and how to add a member.
 
 These are small runs: they compare systems under equal means, and say little of what each does at the size
-that it was published at. Variants: `demo` (the default) and `tiny` (seconds a run, for tests).
+that it was published at. Variants: `demo` (the default, about a minute and a half a run on two CPU cores),
+`small` (half a minute, for ladders by five seeds) and `tiny` (for tests).
 """
 
 import copy
@@ -46,9 +47,13 @@ MEMBERS: Mapping[str, Mapping[str, Callable[[], dict[str, Any]]]] = {
     "regression": regression.VARIANTS,
 }
 
+# Of each variant of the league; "small" is the systems' demo with a smaller tower on smaller photos.
 BUDGETS = {
     "demo": dict(
         directory="datasets", photos=6000, side=64, tower="nano", patch=16, batch_size=64, steps=400
+    ),
+    "small": dict(
+        directory="datasets", photos=6000, side=32, tower="mu", patch=8, batch_size=64, steps=500
     ),
     "tiny": dict(
         directory="datasets", photos=200, side=32, tower="mu", patch=8, batch_size=16, steps=4
@@ -95,8 +100,9 @@ def get_config(variant: str = "demo") -> ConfigDict:
     if variant not in BUDGETS:
         raise ValueError(f"configs/league.py:{variant}: expected one of {tuple(BUDGETS)}")
     budget = {name: FieldReference(value) for name, value in BUDGETS[variant].items()}
-    experiments = {name: makers[variant]() for name, makers in MEMBERS.items()}
-    variants = {name: make(variant) for name, make in league_ladders.VARIANTS.items()}
+    size = "tiny" if variant == "tiny" else "demo"
+    experiments = {name: makers[size]() for name, makers in MEMBERS.items()}
+    variants = {name: make(size) for name, make in league_ladders.VARIANTS.items()}
     for name, experiment in {**experiments, **variants}.items():
         experiment["name"] = name
         share(experiment, budget)
