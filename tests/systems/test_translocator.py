@@ -11,7 +11,7 @@ from geosurge_jax.geo import build_hierarchy, planned_hierarchy
 from geosurge_jax.systems.translocator import build
 from geosurge_jax.training.layout import plan_layout
 from geosurge_jax.training.mesh import MeshConfig, make_mesh
-from geosurge_jax.training.parameters import flatten, merge, split_frozen
+from geosurge_jax.training.parameters import flatten, merge, split_frozen, unflatten
 
 
 def small_config(**fields):
@@ -40,6 +40,18 @@ LADDER = {
 }
 
 
+def made(system, batch):
+    """Parameters without compiling their initialisation: noise, and about 1 where a norm scales."""
+    rng = np.random.default_rng(2)
+    shapes = flatten(jax.eval_shape(system.init, jax.random.key(0), batch))
+    return unflatten(
+        {
+            path: (0.2 * rng.normal(size=leaf.shape) + path.endswith("scale")).astype(leaf.dtype)
+            for path, leaf in shapes.items()
+        }
+    )
+
+
 @pytest.fixture(scope="module")
 def hierarchy():
     rng = np.random.default_rng(0)
@@ -62,16 +74,18 @@ def batch(hierarchy):
 
 @pytest.fixture(scope="module")
 def whole(hierarchy, batch):
-    """The whole system with its parameters."""
+    """Loss and posterior of the whole system, compiled, and its parameters."""
     system = build(small_config(scenes=16), hierarchy, {})
-    return system, jax.jit(system.init)(jax.random.key(0), batch)
+    loss = jax.jit(lambda params, batch, key: system.loss(params, {}, batch, key))
+    posterior = jax.jit(lambda params, batch: system.posterior(params, {}, batch).log_prob)
+    return loss, posterior, made(system, batch)
 
 
 @pytest.mark.parametrize("step", LADDER)
 def test_every_step_of_the_ladder_keeps_the_contract(step, hierarchy, batch):
     config = small_config(**LADDER[step])
     system = build(config, hierarchy, {})
-    params = jax.jit(system.init)(jax.random.key(0), batch)
+    params = made(system, batch)
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, model=2))
     rows = plan_layout(params, system.partition_rules, mesh)
     assert {row.path for row in rows} == set(flatten(params))
@@ -99,8 +113,8 @@ def test_every_step_of_the_ladder_keeps_the_contract(step, hierarchy, batch):
 
 
 def test_loss_is_the_weighted_sum_of_its_tasks(whole, batch):
-    system, params = whole
-    loss, metrics = system.loss(params, {}, batch, None)
+    ask, _, params = whole
+    loss, metrics = ask(params, batch, None)
     parts = {name: np.asarray(value * weight) for name, (value, weight) in metrics.items()}
     expected = 0.6 * parts["loss/level_0"] + 0.4 * parts["loss/level_1"] + parts["loss/scene"]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
@@ -108,11 +122,11 @@ def test_loss_is_the_weighted_sum_of_its_tasks(whole, batch):
     np.testing.assert_array_equal(metrics["loss/scene"][1], labels >= 0)
     unknown = {**batch, "scene": np.full_like(batch["scene"], -1)}
     np.testing.assert_allclose(
-        system.loss(params, {}, unknown, None)[0], expected - parts["loss/scene"], rtol=1e-5
+        ask(params, unknown, None)[0], expected - parts["loss/scene"], rtol=1e-5
     )
     # The 16 are the second column.
     other = {**batch, "scene": batch["scene"] * np.array([0, 1, 0], np.int32)}
-    np.testing.assert_array_equal(system.loss(params, {}, other, None)[0], loss)
+    np.testing.assert_array_equal(ask(params, other, None)[0], loss)
 
 
 @pytest.mark.parametrize(("fusion", "reaches"), [("none", False), ("late", True)])
@@ -120,7 +134,7 @@ def test_the_segmentation_reaches_the_posterior_where_there_is_fusion(
     fusion, reaches, hierarchy, batch
 ):
     system = build(small_config(fusion=fusion, scenes=0), hierarchy, {})
-    params = jax.jit(system.init)(jax.random.key(0), batch)
+    params = made(system, batch)
     other = {**batch, "segmentation": 149 - batch["segmentation"]}
     before, after = (jax.jit(system.posterior)(params, {}, b).log_prob for b in (batch, other))
     assert (np.abs(before - after).max() > 1e-4) == reaches
@@ -128,20 +142,19 @@ def test_the_segmentation_reaches_the_posterior_where_there_is_fusion(
 
 def test_branches_read_each_other_before_the_end(whole, batch):
     """Without its own weight in the end, a branch is still heard through the class tokens."""
-    system, params = whole
+    _, posterior, params = whole
     deaf = jax.tree.map(lambda x: x, params)
     # The photo's branch ends in zeros: what is left of the photo came through the exchange.
     deaf["visual"]["norm"] = jax.tree.map(np.zeros_like, deaf["visual"]["norm"])
     other = {**batch, "image": 255 - batch["image"]}
-    before, after = (system.posterior(deaf, {}, b).log_prob for b in (batch, other))
+    before, after = (posterior(deaf, b) for b in (batch, other))
     assert np.abs(before - after).max() > 1e-4
 
 
 def test_noise_needs_a_key_and_follows_it(whole, batch):
-    system, params = whole
-    loss = jax.jit(lambda key: system.loss(params, {}, batch, key)[0])
-    quiet = np.asarray(system.loss(params, {}, batch, None)[0])
-    first, again, second = (np.asarray(loss(jax.random.key(seed))) for seed in (1, 1, 2))
+    loss, _, params = whole
+    keys = None, jax.random.key(1), jax.random.key(1), jax.random.key(2)
+    quiet, first, again, second = (np.asarray(loss(params, batch, key)[0]) for key in keys)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - quiet).max() > 1e-4 and np.abs(first - second).max() > 1e-4
 
