@@ -15,7 +15,7 @@ import numpy as np
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.input.record import SCENE_COUNTS
 from geosurge_jax.models import geocell_table
-from geosurge_jax.models.geocell_table import GeocellTable, padded_rows
+from geosurge_jax.models.geocell_table import GeocellTable
 from geosurge_jax.models.query_decoder import (
     QueryDecoder,
     QueryDecoderConfig,
@@ -38,6 +38,7 @@ from geosurge_jax.systems.contract import (
 )
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
+    describe_levels,
     hierarchical_log_prob,
     hierarchical_loss,
 )
@@ -229,13 +230,7 @@ def build(config: GeoDecoderConfig, hierarchy: Hierarchy, survey: Survey) -> Sys
         towers={"visual": config.visual},
         flops=analytic_flops(config, cells),
         description=(
-            *(
-                (
-                    f"level {level}",
-                    f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
-                )
-                for level, count in enumerate(cells)
-            ),
+            *describe_levels(cells, config.table_row_multiple),
             ("queries", f"{len(cells)} levels x {config.scenes} scenes"),
         ),
     )

@@ -17,7 +17,7 @@ from geosurge_jax.geo import Hierarchy
 from geosurge_jax.models import geocell_table, semantic
 from geosurge_jax.models.flops import fusion_flops
 from geosurge_jax.models.fusion import Fusion, FusionConfig
-from geosurge_jax.models.geocell_table import TARGETS, GeocellTable, padded_rows
+from geosurge_jax.models.geocell_table import TARGETS, GeocellTable
 from geosurge_jax.models.semantic import SemanticTokens
 from geosurge_jax.models.sharding import (
     STORAGE_AXIS,
@@ -41,6 +41,7 @@ from geosurge_jax.systems.contract import (
 from geosurge_jax.systems.hierarchical import (
     MISSING_ANCESTOR_RULES,
     NEGATIVES,
+    describe_levels,
     hierarchical_log_prob,
     hierarchical_loss,
 )
@@ -223,11 +224,5 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
         flops=analytic_flops(config, cells),
-        description=tuple(
-            (
-                f"level {level}",
-                f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
-            )
-            for level, count in enumerate(cells)
-        ),
+        description=describe_levels(cells, config.table_row_multiple),
     )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from geosurge_jax.geo import Hierarchy
-from geosurge_jax.models.geocell_table import MASKED_SCORE
+from geosurge_jax.models.geocell_table import MASKED_SCORE, padded_rows
 from geosurge_jax.models.sharding import constrain_batch, gather_vectors
 from geosurge_jax.systems.contract import Metrics
 
@@ -150,3 +150,11 @@ def finest_cell_log_prob(
     if decision == "product":
         return hierarchical_log_prob(scores, hierarchy, missing_ancestor)
     return finest_log_prob(scores, hierarchy)
+
+
+def describe_levels(cells: Sequence[int], row_multiple: int) -> tuple[tuple[str, str], ...]:
+    """Rows of a system's description: geocells of each level, and rows of their table."""
+    return tuple(
+        (f"level {level}", f"{count} geocells in {padded_rows(count, row_multiple)} rows")
+        for level, count in enumerate(cells)
+    )

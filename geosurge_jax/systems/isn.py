@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec
 
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.models import geocell_table
-from geosurge_jax.models.geocell_table import GeocellTable, padded_rows
+from geosurge_jax.models.geocell_table import GeocellTable
 from geosurge_jax.models.sharding import (
     STORAGE_AXIS,
     PartitionRules,
@@ -43,6 +43,7 @@ from geosurge_jax.systems.contract import (
 from geosurge_jax.systems.hierarchical import (
     DECISIONS,
     MISSING_ANCESTOR_RULES,
+    describe_levels,
     finest_cell_log_prob,
     hierarchical_loss,
 )
@@ -258,12 +259,6 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Survey) -> System:
                 "scene networks",
                 f"{config.scenes}, {config.scene_networks}" if config.scenes else "none",
             ),
-            *(
-                (
-                    f"level {level}",
-                    f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
-                )
-                for level, count in enumerate(cells)
-            ),
+            *describe_levels(cells, config.table_row_multiple),
         ),
     )

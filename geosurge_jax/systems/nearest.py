@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from geosurge_jax.geo import Hierarchy, unit_vectors
 from geosurge_jax.models import geocell_table
-from geosurge_jax.models.geocell_table import GeocellTable, padded_rows, unit_norm
+from geosurge_jax.models.geocell_table import GeocellTable, unit_norm
 from geosurge_jax.models.neighbours import (
     kernel_log_density,
     nearest_rows,
@@ -40,7 +40,7 @@ from geosurge_jax.systems.contract import (
     Survey,
     System,
 )
-from geosurge_jax.systems.hierarchical import hierarchical_loss
+from geosurge_jax.systems.hierarchical import describe_levels, hierarchical_loss
 from geosurge_jax.systems.posterior import Posterior
 
 
@@ -202,13 +202,7 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Survey) -> System
         flops=FlopsPerPhoto(forward=frozen + trained, training=frozen + 3 * (trained + classifier)),
         description=(
             ("neighbours", f"{config.neighbours} of the training photos"),
-            *(
-                (
-                    f"level {level}",
-                    f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
-                )
-                for level, count in enumerate(cells)
-            ),
+            *describe_levels(cells, config.table_row_multiple),
         ),
         index_rows=index_rows,
         prepare=keep_index,

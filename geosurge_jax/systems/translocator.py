@@ -23,7 +23,7 @@ from geosurge_jax.models.dual_tower import (
     dual_tower_flops,
     run_in_lockstep,
 )
-from geosurge_jax.models.geocell_table import GeocellTable, padded_rows
+from geosurge_jax.models.geocell_table import GeocellTable
 from geosurge_jax.models.palette import colour_picture
 from geosurge_jax.models.semantic import patch_class_shares
 from geosurge_jax.models.sharding import (
@@ -50,6 +50,7 @@ from geosurge_jax.systems.contract import (
 from geosurge_jax.systems.hierarchical import (
     DECISIONS,
     MISSING_ANCESTOR_RULES,
+    describe_levels,
     finest_cell_log_prob,
     hierarchical_loss,
 )
@@ -352,12 +353,6 @@ def build(config: TransLocatorConfig, hierarchy: Hierarchy, survey: Survey) -> S
         frozen_rules=config.frozen_rules,
         towers=config.towers,
         flops=analytic_flops(config, cells),
-        description=tuple(
-            (
-                f"level {level}",
-                f"{count} geocells in {padded_rows(count, config.table_row_multiple)} rows",
-            )
-            for level, count in enumerate(cells)
-        )
+        description=describe_levels(cells, config.table_row_multiple)
         + ((("scenes", str(config.scenes)),) if config.scenes else ()),
     )
