@@ -32,7 +32,7 @@ def paper() -> dict[str, Any]:
     config = base.experiment("Regression", "regression", system)
     config["init_from"] = "hf:openai/clip-vit-large-patch14-336"
     config["geocells"].update(dict(max_images=(1000,), planned_cells=(12893,)))
-    # A place is one point: crops could not be averaged as probabilities.
+    # Of the places that several crops lead to none would be likelier than another.
     config["evaluation"]["crops"] = 1
     return config
 
