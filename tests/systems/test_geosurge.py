@@ -134,7 +134,7 @@ def test_any_tower_serves_as_the_eye(hierarchy, batch, name):
     assert any(path.startswith("visual/") for path in flatten(gradient))
     if name == "resnet-basic":
         params = jax.jit(system.init)(jax.random.key(0), photos)
-        log_prob = jax.jit(system.posterior)(params, photos).log_prob
+        log_prob = jax.jit(system.posterior)(params, {}, photos).log_prob
         np.testing.assert_allclose(np.exp(log_prob).sum(axis=1), 1, rtol=1e-5)
 
 
