@@ -53,7 +53,7 @@ BUDGETS = {
         directory="datasets", photos=6000, side=64, tower="nano", patch=16, batch_size=64, steps=400
     ),
     "small": dict(
-        directory="datasets", photos=6000, side=32, tower="mu", patch=8, batch_size=64, steps=500
+        directory="datasets", photos=6000, side=32, tower="mu", patch=8, batch_size=64, steps=300
     ),
     "tiny": dict(
         directory="datasets", photos=200, side=32, tower="mu", patch=8, batch_size=16, steps=4
