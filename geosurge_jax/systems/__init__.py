@@ -17,6 +17,7 @@ from geosurge_jax.systems import (
     nearest,
     regression,
     translocator,
+    translocator_config,
 )
 from geosurge_jax.systems.contract import Survey, System
 
@@ -52,5 +53,5 @@ SYSTEMS = {
     "mvmf": SystemEntry(mvmf.MvmfConfig, mvmf.build),
     "nearest": SystemEntry(nearest.NearestConfig, nearest.build),
     "regression": SystemEntry(regression.RegressionConfig, regression.build),
-    "translocator": SystemEntry(translocator.TransLocatorConfig, translocator.build),
+    "translocator": SystemEntry(translocator_config.TransLocatorConfig, translocator.build),
 }
