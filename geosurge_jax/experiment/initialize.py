@@ -23,6 +23,9 @@ from geosurge_jax.training.state import TrainState
 
 KEY = "config.init_from"
 
+# Where a config describes the towers, however many of the same make a system has.
+TOWER_KEY = "config.system.visual"
+
 # How a tower is trained is the run's to say, and positions are brought to the run's resolution.
 OWN_CHOICES = (
     "trained_blocks",
@@ -89,8 +92,8 @@ def open_weights(source: str, system: System) -> Weights | None:
             f"{KEY}={source!r}: config.json says model_type {model_type!r}, expected one of {known}"
         )
     theirs = read_config(stored, families[0])
-    for path, tower in system.towers.items():
-        lines = tower_differences(f"config.system.{path}", tower, theirs)
+    for tower in system.towers.values():
+        lines = tower_differences(TOWER_KEY, tower, theirs)
         if lines:
             raise WeightsError(
                 f"{KEY}={source!r}: the tower there is not the config's (config -> files):\n  "
