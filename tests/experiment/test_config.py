@@ -59,8 +59,8 @@ def test_an_unknown_variant_is_refused():
         ),
         (
             "system_name",
-            "geoclip",
-            re.escape("config.system_name='geoclip': expected one of ['geosurge']"),
+            "atlas",
+            re.escape("config.system_name='atlas': expected one of ['cplanet', 'geoclip'"),
         ),
         ("mesh.data", "all", "config.mesh.data='all': expected int, got str"),
     ],
