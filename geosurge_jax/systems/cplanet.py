@@ -19,6 +19,7 @@ from geosurge_jax.models import geocell_table
 from geosurge_jax.models.geocell_table import GeocellTable, padded_rows
 from geosurge_jax.models.sharding import PartitionRules, constrain_batch, under
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -69,12 +70,10 @@ class CPlaNetConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("combination", self.combination, COMBINATIONS),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         if not self.max_images or min(self.max_images) < 1:
             raise ValueError(
                 f"config.system.max_images={self.max_images}: expected a number of photos for each set"

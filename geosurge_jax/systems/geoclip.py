@@ -27,6 +27,7 @@ from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadCo
 from geosurge_jax.models.sharding import constrain, constrain_batch, replicated, under
 from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.models.vit_config import ViTConfig
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -76,10 +77,7 @@ class GeoClipConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where values do not go together, naming the config key."""
-        if self.compute_dtype not in ("float32", "bfloat16"):
-            raise ValueError(
-                f"config.system.compute_dtype={self.compute_dtype!r}: expected float32 or bfloat16"
-            )
+        check_choices(("compute_dtype", self.compute_dtype, COMPUTE_DTYPES))
         if self.location.width != self.head.width:
             raise ValueError(
                 f"config.system.location.width={self.location.width}: expected {self.head.width}, as "

@@ -26,6 +26,7 @@ from geosurge_jax.models.query_decoder import (
 from geosurge_jax.models.sharding import PartitionRules, constrain_batch, under
 from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.models.vit_config import ViTConfig
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -83,14 +84,12 @@ class GeoDecoderConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is unknown, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("scenes", self.scenes, SCENE_COUNTS),
             ("training_scene", self.training_scene, TRAINING_SCENES),
             ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"config.system.label_smoothing={self.label_smoothing}: expected 0 to below 1"

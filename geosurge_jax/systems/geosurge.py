@@ -28,6 +28,7 @@ from geosurge_jax.models.sharding import (
 )
 from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.models.vit_config import ViTConfig
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -79,14 +80,12 @@ class GeoSurgeConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a name is unknown, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("negatives", self.negatives, NEGATIVES),
             ("targets", self.targets, TARGETS),
             ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         cells = self.visual.grid * self.fusion.semantic_subgrid
         if self.fusion.kind != "none" and self.visual.preprocessing.image_size % cells:
             raise ValueError(

@@ -30,6 +30,7 @@ from geosurge_jax.models.sharding import (
 )
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -87,15 +88,13 @@ class IsnConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("scenes", self.scenes, SCENES),
             ("scene_networks", self.scene_networks, SCENE_NETWORKS),
             ("decision", self.decision, DECISIONS),
             ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         if self.gate_weight <= 0:
             raise ValueError(f"config.system.gate_weight={self.gate_weight}: expected above 0")
 

@@ -23,6 +23,7 @@ from geosurge_jax.models.von_mises_fisher import (
     mixture_log_density,
     mixture_log_density_on,
 )
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -64,12 +65,10 @@ class MvmfConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("support_weights", self.support_weights, SUPPORT_WEIGHTS),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         if self.initial_spread_km <= 0:
             raise ValueError(
                 f"config.system.initial_spread_km={self.initial_spread_km}: expected above 0"

@@ -29,6 +29,7 @@ from geosurge_jax.models.sharding import (
     under,
 )
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -72,11 +73,7 @@ class NearestConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range, naming the config key."""
-        if self.compute_dtype not in ("float32", "bfloat16"):
-            raise ValueError(
-                f"config.system.compute_dtype={self.compute_dtype!r}: expected one of "
-                f"{('float32', 'bfloat16')}"
-            )
+        check_choices(("compute_dtype", self.compute_dtype, COMPUTE_DTYPES))
         for key, value, fine, expected in (
             ("neighbours", self.neighbours, self.neighbours >= 1, "1 or more"),
             ("distance_power", self.distance_power, self.distance_power >= 0, "0 or more"),

@@ -15,6 +15,7 @@ from geosurge_jax.geo import Hierarchy, latlng_from_unit_vectors, unit_vectors
 from geosurge_jax.models.geocell_table import unit_norm
 from geosurge_jax.models.sharding import PartitionRules, constrain_batch, replicated, under
 from geosurge_jax.models.towers import AnyTower, make_tower
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.contract import (
     Batch,
     FlopsPerPhoto,
@@ -47,12 +48,10 @@ class RegressionConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a name is unknown, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("loss", self.loss, LOSSES),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
 
 
 class Regression(nn.Module):

@@ -6,6 +6,7 @@ from geosurge_jax.input.record import SCENE_COUNTS
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.towers import AnyTower
 from geosurge_jax.models.vit_config import ViTConfig
+from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
 from geosurge_jax.systems.hierarchical import DECISIONS, MISSING_ANCESTOR_RULES
 
 FUSIONS = ("none", "late", "exchange")
@@ -57,16 +58,14 @@ class TransLocatorConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where values are unknown or do not fit each other, naming the config key."""
-        for key, value, allowed in (
+        check_choices(
             ("fusion", self.fusion, FUSIONS),
             ("segmentation_input", self.segmentation_input, SEGMENTATION_INPUTS),
             ("scenes", self.scenes, (0, *SCENE_COUNTS)),
             ("decision", self.decision, DECISIONS),
             ("missing_ancestor", self.missing_ancestor, MISSING_ANCESTOR_RULES),
-            ("compute_dtype", self.compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"config.system.{key}={value!r}: expected one of {allowed}")
+            ("compute_dtype", self.compute_dtype, COMPUTE_DTYPES),
+        )
         if isinstance(self.visual, ViTConfig) and self.visual.projection:
             raise ValueError(
                 f"config.system.visual.projection={self.visual.projection}: expected 0, since the "
