@@ -126,6 +126,7 @@ def test_a_second_run_in_the_same_workdir_is_refused(datasets, tmp_path):
     first.wait()
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_back_changes_nothing(trained, datasets, tmp_path):
     process = subprocess.Popen(
         command(tmp_path, datasets), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
