@@ -10,6 +10,7 @@ import jax
 from geosurge_jax.evaluation import scoring
 from geosurge_jax.evaluation.curves import Curve
 from geosurge_jax.evaluation.errors import level_accuracy
+from geosurge_jax.evaluation.evaluator import ScoredPhotos
 from geosurge_jax.evaluation.maps import draw_error_map
 from geosurge_jax.evaluation.metrics import distance_protocol
 from geosurge_jax.evaluation.report import ReportData, write_report
@@ -39,7 +40,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     workdir = open_trained(root, raw)
     dataset = assembly.open_run_dataset(config)
     model = assembly.make_model(config, load_geography(workdir))
-    with jax.set_mesh(model.mesh), stop_requests() as stop:
+    with stop_requests() as stop:
         evaluate_and_report(config, workdir, model, dataset, stop)
 
 
@@ -70,31 +71,22 @@ def evaluate_and_report(
     Raises:
         StoppedError: the run was asked to stop.
     """
+    with jax.set_mesh(model.mesh):
+        scored, step = score(config, workdir, model, dataset, stop)
+    if jax.process_index():
+        return
+    # Outside of the mesh: what the first process computes alone is not for the devices of the others.
     evaluation = config.evaluation
-    named = [datasets.open_named(name, dataset) for name in evaluation.datasets]
-    params, step = restore_params(config, workdir, model)
-    prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
     scores = scoring.Scoring(
         evaluation, config.seed, model.hierarchy, dataset.split("train").latlng
     )
     results, levels, maps = {}, {}, {}
-    for title, split in named:
-        batches = assembly.scoring_batches(config, model, split, evaluation.crops)
-        photos = model.evaluator.score(
-            params,
-            prepared,
-            stop.check(terminal.track(batches, f"scoring {title}")),
-            split.latlng,
-        )
-        if jax.process_index():
-            continue  # all processes score; the first reports
+    for title, photos in scored.items():
         results[title] = scores.results(photos)
         answered = photos.errors[evaluation.decisions[0]]
         levels[title] = level_accuracy(answered, model.hierarchy).shares
         distance = answered.distance_km(distance_protocol(evaluation.protocol))
         maps[title] = draw_error_map(answered.truth, answered.prediction, distance, title)
-    if jax.process_index():
-        return
     write_results(workdir.root / "scores.json", results)
     data = ReportData(
         title=config.name,
@@ -108,6 +100,29 @@ def evaluate_and_report(
     )
     _, page = write_report(workdir.root, data)
     terminal.print_results(accuracy_table(results), workdir.root, page)
+
+
+def score(
+    config: ExperimentConfig,
+    workdir: Workdir,
+    model: assembly.Model,
+    dataset: Dataset,
+    stop: StopRequests,
+) -> tuple[dict[str, ScoredPhotos], int]:
+    """Scores every named data set with all processes; returns the photos by title, and the checkpoint's step.
+
+    Raises:
+        StoppedError: the run was asked to stop.
+    """
+    named = [datasets.open_named(name, dataset) for name in config.evaluation.datasets]
+    params, step = restore_params(config, workdir, model)
+    prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
+    scored = {}
+    for title, split in named:
+        batches = assembly.scoring_batches(config, model, split, config.evaluation.crops)
+        watched = stop.check(terminal.track(batches, f"scoring {title}"))
+        scored[title] = model.evaluator.score(params, prepared, watched, split.latlng)
+    return scored, step
 
 
 def curves(workdir: Workdir) -> list[Curve]:

@@ -52,12 +52,9 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     dataset = assembly.open_run_dataset(config)
     split = dataset.split("train")
     assembly.steps_per_epoch(config, split)
-    with (
-        claimed(config, raw, workdir, dataset) as model,
-        jax.set_mesh(model.mesh),
-        stop_requests() as stop,
-    ):
-        train(config, workdir, model, split, dataset.split("validation"), stop)
+    with claimed(config, raw, workdir, dataset) as model, stop_requests() as stop:
+        with jax.set_mesh(model.mesh):
+            train(config, workdir, model, split, dataset.split("validation"), stop)
         evaluate.evaluate_and_report(config, workdir, model, dataset, stop)
 
 
