@@ -167,6 +167,10 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
         "name", "seed", "init_from", "deterministic", "data", "geocells", "system_name", "system",
         "augmentation", "optimizer", "training", "mesh", "evaluation",
     }  # fmt: skip
+    if "experiments" in config:
+        raise ConfigError(
+            "config: a league, which --mode=train alone knows; give the config of one of its experiments"
+        )
     if set(config) != expected:
         raise ConfigError(
             f"config: unknown keys {sorted(set(config) - expected)}, missing keys "

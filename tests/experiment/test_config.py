@@ -2,14 +2,40 @@ import re
 
 import pytest
 
-from configs.geosurge import VARIANTS, get_config
+from configs import (
+    cplanet,
+    geoclip,
+    geodecoder,
+    geosurge,
+    isn,
+    league,
+    mvmf,
+    nearest,
+    planet_classifier,
+    regression,
+    translocator,
+)
+from configs.geosurge import get_config
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
 
+SYSTEMS = (
+    cplanet, geoclip, geodecoder, geosurge, isn, mvmf, nearest, planet_classifier, regression, translocator,
+)  # fmt: skip
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_parses(variant):
-    parse(get_config(variant).to_dict())
+
+@pytest.mark.parametrize(
+    ("file", "variant"),
+    [(file, variant) for file in SYSTEMS for variant in file.VARIANTS],
+    ids=lambda value: value if isinstance(value, str) else value.__name__.split(".")[1],
+)
+def test_every_variant_of_every_system_parses(file, variant):
+    assert parse(file.get_config(variant).to_dict()).name
+
+
+def test_a_league_is_no_run():
+    with pytest.raises(ConfigError, match="a league, which --mode=train alone knows"):
+        parse(league.get_config("tiny").to_dict())
 
 
 def test_the_paper_config_holds_the_published_values():
