@@ -24,7 +24,13 @@ from geosurge_jax.models.location_encoder import (
 )
 from geosurge_jax.models.place_queue import empty_queue, jitter, push
 from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadConfig
-from geosurge_jax.models.sharding import constrain, constrain_batch, replicated, under
+from geosurge_jax.models.sharding import (
+    PartitionRules,
+    constrain,
+    constrain_batch,
+    replicated,
+    under,
+)
 from geosurge_jax.models.towers import AnyTower, make_tower
 from geosurge_jax.models.vit_config import ViTConfig
 from geosurge_jax.systems.choices import COMPUTE_DTYPES, check_choices
@@ -147,6 +153,32 @@ def analytic_flops(config: GeoClipConfig, gallery: int) -> FlopsPerPhoto:
     return FlopsPerPhoto(forward=forward, training=frozen + 3 * (trained + place))
 
 
+def partition_rules(config: GeoClipConfig) -> PartitionRules:
+    """How the parameters lie on the mesh, part by part."""
+    return (
+        *under("visual", config.visual.partition_rules),
+        *under("head", config.head.partition_rules),
+        *under("location", config.location.partition_rules),
+        replicated("^log_scale$"),
+    )
+
+
+def contrast(scores: jax.Array) -> tuple[jax.Array, Metrics]:
+    """Cross-entropy of each photo's own place among the candidates (published: from photos to places alone).
+
+    Args:
+        scores: float32 `[B, B + queue]`; the own place of photo b is candidate b.
+
+    Returns:
+        Loss `[B]`, and how often no candidate is scored above the own place.
+    """
+    scores = constrain_batch(scores)
+    right = jnp.diagonal(scores)
+    hit = (right >= jnp.max(scores, axis=-1)).astype(jnp.float32)
+    loss = constrain_batch(jax.nn.logsumexp(scores, axis=-1) - right)
+    return loss, {"accuracy/candidates": (hit, jnp.ones_like(hit))}
+
+
 def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     """Builds the system over a gallery.
 
@@ -192,11 +224,7 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
         counts = jnp.concatenate([valid, memory["valid"]]) > 0
         vectors = constrain(place_vectors(params, constrain_batch(candidates)), None)
         scores = jnp.exp(params["log_scale"]) * photo_vectors(params, batch, key) @ vectors.T
-        scores = constrain_batch(jnp.where(counts[None], scores, MASKED_SCORE))
-        right = jnp.diagonal(scores)
-        values = jax.nn.logsumexp(scores, axis=-1) - right
-        hit = (right >= jnp.max(scores, axis=-1)).astype(jnp.float32)
-        return constrain_batch(values), {"accuracy/candidates": (hit, jnp.ones_like(hit))}
+        return contrast(jnp.where(counts[None], scores, MASKED_SCORE))
 
     def prepare(params: Params, index: Index) -> Prepared:
         del index
@@ -224,12 +252,7 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
             params, prepared, photo_vectors(params, batch, None)
         ),
         targets=lambda latlng: {},
-        partition_rules=(
-            *under("visual", config.visual.partition_rules),
-            *under("head", config.head.partition_rules),
-            *under("location", config.location.partition_rules),
-            replicated("^log_scale$"),
-        ),
+        partition_rules=partition_rules(config),
         frozen_rules=(
             *(f"^visual/{rule}" for rule in config.visual.frozen_rules),
             *(f"^location/{rule}" for rule in config.location.frozen_rules),
