@@ -15,7 +15,12 @@ SMALLEST_COSINE = 1e-3
 
 
 def empty_queue(length: int) -> dict[str, jax.Array]:
-    """A queue of `length` places of which none counts: `latlng [length, 2]`, `valid [length]`."""
+    """A queue of `length` places of which none counts: `latlng [length, 2]`, `valid [length]`.
+
+    One of no length has no arrays, as a checkpoint cannot hold empty ones.
+    """
+    if not length:
+        return {}
     return {"latlng": jnp.zeros((length, 2)), "valid": jnp.zeros(length)}
 
 
@@ -30,9 +35,11 @@ def push(queue: dict[str, jax.Array], latlng: jax.Array, valid: jax.Array) -> di
     Returns:
         A queue of the same length.
     """
-    length = len(queue["valid"])
     added = {"latlng": latlng, "valid": valid}
-    return {name: jnp.concatenate([added[name], queue[name]])[:length] for name in queue}
+    return {
+        name: jnp.concatenate([added[name], places])[: len(places)]
+        for name, places in queue.items()
+    }
 
 
 def jitter(key: jax.Array, latlng: jax.Array, metres: float) -> jax.Array:

@@ -215,13 +215,13 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
         own, valid = batch["latlng"], batch["mask"]
-        queued = memory["latlng"]
+        queued, counted = memory.get("latlng", own[:0]), memory.get("valid", valid[:0])
         if key is not None:
             key, of_batch, of_queue = jax.random.split(key, 3)
             own = jitter(of_batch, own, config.batch_noise_metres)
             queued = jitter(of_queue, queued, config.queue_noise_metres)
         candidates = jnp.concatenate([own, queued])
-        counts = jnp.concatenate([valid, memory["valid"]]) > 0
+        counts = jnp.concatenate([valid, counted]) > 0
         vectors = constrain(place_vectors(params, constrain_batch(candidates)), None)
         scores = jnp.exp(params["log_scale"]) * photo_vectors(params, batch, key) @ vectors.T
         return contrast(jnp.where(counts[None], scores, MASKED_SCORE))
