@@ -1,8 +1,9 @@
 """Exact nearest neighbours in an index whose rows are split over the table axes and never gathered.
 
-Each device compares the photos with its own rows and keeps the k nearest of them. Then photos and devices
-change places: of all the candidates for a photo, k from every device, one device gets all, and keeps the k
-nearest. What travels is the similarity and payload of k rows for each photo and device; the index stays.
+Each device compares the photos with its own rows, a block at a time, and keeps the k nearest of them. Then
+photos and devices change places: of all the candidates for a photo, k from every device, one device gets
+all, and keeps the k nearest. What travels is the similarity and payload of k rows for each photo and device;
+the index stays.
 """
 
 import functools
@@ -17,6 +18,13 @@ from geosurge_jax.models.sharding import BATCH_AXES, TABLE_AXES, VECTOR_AXIS
 
 # The similarity of what is no row; below any cosine, and finite so that weights can be made of it.
 NO_SIMILARITY = -2.0
+
+# Bounds the similarities that stand in memory at once: 67 MB for 1024 photos.
+ROWS_AT_A_TIME = 16_384
+
+# Rows, payload and validity of a block; similarity and payload of the best so far.
+Block = tuple[jax.Array, jax.Array, jax.Array]
+Found = tuple[jax.Array, jax.Array]
 
 
 def nearest_rows(
@@ -70,16 +78,39 @@ def nearest_rows(
 def _nearest_of(
     queries: jax.Array, rows: jax.Array, payload: jax.Array, valid: jax.Array, k: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The k nearest of the rows at hand."""
-    similarity = jnp.einsum(
-        "be,ne->bn",
-        queries.astype(jnp.float32),
-        rows.astype(jnp.float32),
-        precision=jax.lax.Precision.HIGHEST,
+    """The k nearest of the rows at hand, block after block; there are k rows or more."""
+    block = min(max(ROWS_AT_A_TIME, k), len(rows))
+    missing = -len(rows) % block
+
+    def in_blocks(part: jax.Array) -> jax.Array:
+        padded = jnp.pad(part, [(0, missing), *[(0, 0)] * (part.ndim - 1)])
+        return padded.reshape(-1, block, *part.shape[1:])
+
+    blocks = in_blocks(rows), in_blocks(payload), in_blocks(valid)
+
+    def of_block(part: Block) -> Found:
+        rows, payload, valid = part
+        similarity = jnp.einsum(
+            "be,ne->bn",
+            queries.astype(jnp.float32),
+            rows.astype(jnp.float32),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        similarity = jnp.where(valid[None] > 0, similarity, NO_SIMILARITY)
+        best, row = jax.lax.top_k(similarity, k)
+        return best, jnp.take(payload, row, axis=0)
+
+    def add(best: Found, part: Block) -> tuple[Found, None]:
+        similarity, payload = (
+            jnp.concatenate(pair, axis=1) for pair in zip(best, of_block(part), strict=True)
+        )
+        return _best(similarity, payload, k), None
+
+    first, rest = (
+        jax.tree.map(lambda part: part[0], blocks),
+        jax.tree.map(lambda part: part[1:], blocks),
     )
-    similarity = jnp.where(valid[None] > 0, similarity, NO_SIMILARITY)
-    best, row = jax.lax.top_k(similarity, k)
-    return best, jnp.take(payload, row, axis=0)
+    return jax.lax.scan(add, of_block(first), rest)[0]
 
 
 def _best(similarity: jax.Array, payload: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:

@@ -6,6 +6,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from geosurge_jax.compilation.collectives import collective_runs, gathers_of_rows
 from geosurge_jax.compilation.program import parse_program
+from geosurge_jax.models import neighbours
 from geosurge_jax.models.geocell_table import MASKED_SCORE
 from geosurge_jax.models.neighbours import (
     NO_SIMILARITY,
@@ -59,6 +60,24 @@ def compiled_on(shape, index, k):
         }
         compiled = jax.jit(search, static_argnums=1).lower(put, k).compile()
         return compiled, compiled(put)
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 13, 50, 103])
+@pytest.mark.parametrize("k", [K, 60])
+def test_a_block_after_another_finds_the_nearest(index, k, rows_at_a_time, monkeypatch):
+    monkeypatch.setattr(neighbours, "ROWS_AT_A_TIME", rows_at_a_time)
+    similarity, payload = jax.jit(lambda: search(index, k))()
+    expected, order = brute_force(index, k)
+    np.testing.assert_allclose(similarity, expected, atol=1e-6)
+    np.testing.assert_array_equal(payload[..., 0], order)
+
+
+def test_blocks_on_a_mesh_find_the_nearest(index, monkeypatch):
+    monkeypatch.setattr(neighbours, "ROWS_AT_A_TIME", 8)
+    _, (similarity, payload) = compiled_on((2, 2, 2), index, K)
+    expected, order = brute_force(index, K)
+    np.testing.assert_allclose(similarity, expected, atol=1e-6)
+    np.testing.assert_array_equal(payload[..., 0], order)
 
 
 def test_one_device_finds_the_nearest(index):
