@@ -39,6 +39,7 @@ def geometry(found):
             ("stretch", 384, 384, "bicubic"),
         ),
         (VIT, {"size": 224, "resample": 3}, ("stretch", 224, 224, "bicubic")),
+        ("SegformerImageProcessor", {}, ("stretch", 512, 512, "bilinear")),
         (VIT, {"size": [384, 384]}, ("stretch", 384, 384, "bilinear")),
         (CONVNEXT, {"size": 224, "crop_pct": 0.875, "resample": 3}, ("short", 256, 224, "bicubic")),
         (

@@ -135,7 +135,7 @@ def _observe(name, whole, model, processor, image_size, watched):
     import torch
     import transformers
 
-    _randomize(whole)
+    randomize(whole)
     whole.eval()
     image = (
         np.random.default_rng(1).integers(0, 256, (2, image_size, image_size, 3)).astype(np.uint8)
@@ -156,7 +156,7 @@ def _observe(name, whole, model, processor, image_size, watched):
     for hook in hooks:
         hook.remove()
     seen["tokens"] = output.last_hidden_state
-    expected = {path: _channels_last(value) for path, value in seen.items()}
+    expected = {path: channels_last(value) for path, value in seen.items()}
     expected["tokens"] = expected["tokens"].reshape(2, -1, expected["tokens"].shape[-1])
     expected["pooled"] = output.pooler_output.reshape(2, -1).numpy()
     return Oracle(
@@ -170,12 +170,12 @@ def _observe(name, whole, model, processor, image_size, watched):
     )
 
 
-def _channels_last(value):
+def channels_last(value):
     array = value.detach().numpy()
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
 
 
-def _randomize(model):
+def randomize(model):
     """Gives every weight and statistic a value that matters, exact in float16, which compresses."""
     import torch
 

@@ -56,7 +56,7 @@ def short(entries: Mapping[str, Any], defaults: Defaults) -> Preprocessing:
 
 
 def stretch(entries: Mapping[str, Any], defaults: Defaults) -> Preprocessing:
-    """Both sides to `size`, nothing cut away (ViT, SigLIP, DINOv3)."""
+    """Both sides to `size`, nothing cut away (ViT, SigLIP, DINOv3, SegFormer)."""
     _scale_is_plain(entries)
     one_of(PREPROCESSOR, entries, "do_center_crop", (False, None), False)
     side = square(PREPROCESSOR, entries, "size", defaults.size)

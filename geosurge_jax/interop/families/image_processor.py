@@ -47,6 +47,7 @@ PROCESSORS = {
     "BitImageProcessor": Processor(Defaults(224, 3, CLIP), short),
     "ViTImageProcessor": Processor(Defaults(224, 2, HALF), stretch),
     "SiglipImageProcessor": Processor(Defaults(224, 3, HALF), stretch),
+    "SegformerImageProcessor": Processor(Defaults(512, 2, IMAGENET), stretch),
     "DINOv3ViTImageProcessor": Processor(Defaults(224, 2, IMAGENET), stretch),
     "ConvNextImageProcessor": Processor(Defaults(384, 2, HALF), convnext),
     "EfficientNetImageProcessor": Processor(Defaults(346, 0, HALF), efficientnet),
