@@ -3,6 +3,8 @@
 Ids are 0-based, as the class maps of `Record.segmentation` hold them; 255 stands for unknown.
 """
 
+from collections.abc import Sequence
+
 _NAMES = """
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass,
 cabinet, sidewalk, person, earth, door, table, mountain, plant, curtain, chair,
@@ -24,6 +26,20 @@ pier, crt screen, plate, monitor, bulletin board, shower, radiator, glass, clock
 CLASSES: tuple[str, ...] = tuple(name.strip() for name in _NAMES.split(","))
 UNKNOWN = 255
 
+_SYNONYMS = {
+    "window": "windowpane",
+    "tub": "bathtub",
+    "rail": "railing",
+    "street lamp": "streetlight",
+    "tv": "television receiver",
+    "plane": "airplane",
+    "clothes": "apparel",
+    "pool": "swimming pool",
+    "falls": "waterfall",
+    "trash can": "ashcan",
+}
+"""What the models of Mask2Former's and OneFormer's family call ten of the classes."""
+
 _IDS = {name: number for number, name in enumerate(CLASSES)}
 
 
@@ -36,3 +52,14 @@ def class_id(name: str) -> int:
     if name not in _IDS:
         raise ValueError(f"ADE20K class {name!r}: expected one of the 150 names in data/ade20k.py")
     return _IDS[name]
+
+
+def canonical(name: str) -> str:
+    """The benchmark's name of a class that others list with synonyms ("road, route") or by another one."""
+    first = name.partition(",")[0].strip().lower()
+    return _SYNONYMS.get(first, first)
+
+
+def is_ade20k(names: Sequence[str]) -> bool:
+    """Whether a model's classes are the 150 of the benchmark in their order, by whatever names."""
+    return tuple(canonical(name) for name in names) == CLASSES

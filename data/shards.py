@@ -9,7 +9,7 @@ declare. Here records keep their order and each is serialised deterministically.
 
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,41 @@ def filename_template(directory: Path, name: str) -> tfds.core.ShardedFileTempla
         dataset_name=name,
         filetype_suffix="array_record",
     )
+
+
+def split_info(
+    directory: Path, name: str, split: str, lengths: Sequence[int], total: int
+) -> tfds.core.SplitInfo:
+    """What TFDS wants to know of a split: records of each shard, and bytes of all records."""
+    return tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=[*lengths],
+        num_bytes=total,
+        filename_template=filename_template(directory, name).replace(split=split),
+    )
+
+
+class StoredRecord:
+    """One record as its shard holds it, of which one field can be set and all others stay.
+
+    Attributes:
+        id: Unique within its split.
+        image: The encoded photo.
+    """
+
+    def __init__(self, content: bytes):
+        self._example = _Example.FromString(content)
+        self.id: str = self._bytes("id").decode("utf-8")
+        self.image: bytes = self._bytes("image")
+
+    def with_segmentation(self, segmentation: bytes | None) -> bytes:
+        """The content with another class map; None = no map."""
+        values = self._example.features.feature["segmentation"].bytes_list.value
+        values[0] = NO_MAP if segmentation is None else segmentation
+        return self._example.SerializeToString(deterministic=True)
+
+    def _bytes(self, field: str) -> bytes:
+        return self._example.features.feature[field].bytes_list.value[0]
 
 
 class _ShardFiles:
@@ -121,10 +156,5 @@ def write_shards(
     for index in range(len(shards.lengths)):
         final = template.sharded_filepath(shard_index=index, num_shards=len(shards.lengths))
         os.rename(shards.path(index), os.fspath(final))
-    info = tfds.core.SplitInfo(
-        name=split,
-        shard_lengths=shards.lengths,
-        num_bytes=shards.total,
-        filename_template=template,
-    )
+    info = split_info(directory, name, split, shards.lengths, shards.total)
     return info, np.array(latlng, np.float64).reshape(-1, 2)

@@ -85,16 +85,13 @@ def write_dataset(
         ValueError: The name, the version or a record is not valid, a split has no records, or
             a finished dataset of another source is in the way. Nothing is left behind.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"dataset name {name!r}: expected lower case letters, digits, underscores")
-    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise ValueError(f"dataset version {version!r}: expected major.minor.patch, as in 1.0.0")
+    check_identity(name, version)
     if not splits:
         raise ValueError(f"dataset {name!r}: no splits, expected at least one")
     source = json.loads(json.dumps(source))
     final = Path(directory) / name / version
     final.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(final.parent):
+    with only_one(final.parent):
         if finished_dataset(directory, name, version, source) is not None:
             return final
         hidden = final.parent / f".incomplete-{version}"
@@ -114,7 +111,7 @@ def write_dataset(
                 source=source,
                 description=description,
                 licence=licence,
-                libraries={library: metadata.version(library) for library in LIBRARIES},
+                libraries=library_versions(),
             )
             _write_splits(built, content, splits, shard_bytes)
             for file, extra in (extra_files or {}).items():
@@ -123,6 +120,19 @@ def write_dataset(
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
     return final
+
+
+def check_identity(name: str, version: str) -> None:
+    """Raises ValueError where TFDS could not read a dataset of this name or version."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"dataset name {name!r}: expected lower case letters, digits, underscores")
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ValueError(f"dataset version {version!r}: expected major.minor.patch, as in 1.0.0")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide the bytes of the shards."""
+    return {library: metadata.version(library) for library in LIBRARIES}
 
 
 def finished_dataset(directory: str | Path, name: str, version: str, source: Any) -> Path | None:
@@ -138,14 +148,43 @@ def finished_dataset(directory: str | Path, name: str, version: str, source: Any
     found = read_manifest(final).source
     if found == source:
         return final
-    difference = f"{found!r}, now {source!r}"
-    if isinstance(found, dict) and isinstance(source, dict):
-        keys = sorted(key for key in {*found, *source} if found.get(key) != source.get(key))
-        difference = "; ".join(f"{k}: {found.get(k)!r}, now {source.get(k)!r}" for k in keys)
     raise DatasetError(
-        f"{final / MANIFEST_FILE}: this dataset was made from another source ({difference}); "
-        "delete the directory, or choose another directory, name or version"
+        f"{final / MANIFEST_FILE}: this dataset was made from another source "
+        f"({source_difference(found, source)}); delete the directory, or choose another directory, "
+        "name or version"
     )
+
+
+def source_difference(found: Any, source: Any) -> str:
+    """Two sources side by side in one line, of JSON objects the keys that differ."""
+    if not (isinstance(found, dict) and isinstance(source, dict)):
+        return f"{found!r}, now {source!r}"
+    keys = sorted(key for key in {*found, *source} if found.get(key) != source.get(key))
+    return "; ".join(f"{k}: {found.get(k)!r}, now {source.get(k)!r}" for k in keys)
+
+
+def describe_dataset(
+    directory: Path, manifest: Manifest, infos: Sequence[tfds.core.SplitInfo]
+) -> None:
+    """Write TFDS' metadata and last the manifest beside the shards and coordinates they tell of.
+
+    Args:
+        directory: Where the files lie.
+        manifest: With its splits and digests filled in.
+        infos: What TFDS wants to know of each split.
+    """
+    tfds.folder_dataset.write_metadata(
+        data_dir=os.fspath(directory),
+        features=record_features(),
+        split_infos=[*infos],
+        version=manifest.version,
+        filename_template=filename_template(directory, manifest.name),
+        check_data=False,
+        description=manifest.description,
+        license=manifest.licence,
+        disable_shuffling=True,
+    )
+    write_manifest(directory, manifest)
 
 
 def _write_splits(
@@ -167,18 +206,8 @@ def _write_splits(
             Shard(file, records, (directory / file).stat().st_size, file_sha256(directory / file))
             for file, records in zip(sorted(info.filenames), info.shard_lengths, strict=True)
         )
-    tfds.folder_dataset.write_metadata(
-        data_dir=os.fspath(directory),
-        features=record_features(),
-        split_infos=infos,
-        version=manifest.version,
-        filename_template=filename_template(directory, name),
-        check_data=False,
-        description=manifest.description,
-        license=manifest.licence,
-        disable_shuffling=True,
-    )
-    write_manifest(directory, dataclasses.replace(manifest, splits=shards, latlng_sha256=digests))
+    filled = dataclasses.replace(manifest, splits=shards, latlng_sha256=digests)
+    describe_dataset(directory, filled, infos)
 
 
 def _checked(split: str, records: Iterable[Record]) -> Iterator[Record]:
@@ -218,7 +247,7 @@ def _is_image(content: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
+def only_one(directory: Path) -> Iterator[None]:
     """Hold an advisory lock on a directory; the system lets go of it when the process dies."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -62,7 +62,7 @@ class SegformerConfig:
     Attributes:
         size: a name in `SEGFORMER_SIZES`.
         class_names: of the C classes, in the order of their ids.
-        preprocessing: what it expects of photos.
+        preprocessing: what it expects of photos: the whole of each, stretched to a square.
     """
 
     size: str
@@ -75,10 +75,14 @@ class SegformerConfig:
             raise ValueError(f"size={self.size!r}: expected one of {[*SEGFORMER_SIZES]}")
         if not 1 <= len(self.class_names) <= MOST_CLASSES:
             raise ValueError(f"{len(self.class_names)} classes: expected 1 to {MOST_CLASSES}")
-        if self.preprocessing.image_size < LEAST_IMAGE_SIZE:
+        made = self.preprocessing
+        if (made.resize, made.resize_ratio) != ("stretch", 1.0):
             raise ValueError(
-                f"image_size={self.preprocessing.image_size}: expected {LEAST_IMAGE_SIZE} or more"
+                f"preprocessing resizes by {made.resize!r} to {made.resize_ratio} of the square: expected "
+                "'stretch' to 1.0, as a map is of the whole photo"
             )
+        if made.image_size < LEAST_IMAGE_SIZE:
+            raise ValueError(f"image_size={made.image_size}: expected {LEAST_IMAGE_SIZE} or more")
 
     @property
     def shape(self) -> SegformerSize:

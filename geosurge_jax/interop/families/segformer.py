@@ -145,12 +145,11 @@ def entries(config: SegformerConfig) -> tuple[Entry, ...]:
 
 def _block(path: str, name: str, config: SegformerConfig, stage: int) -> list[Entry]:
     within = f"{name}.attention"
-    names = tuple(f"{within}.{part}" for part in ("self.query", "self.key", "self.value"))
+    query, key, value = (f"{within}.self.{part}" for part in ("query", "key", "value"))
+    names = (query, key, value, f"{within}.output.dense")
     found = [
         *affine(f"{path}/attention_norm", f"{name}.layer_norm_1"),
-        *attention(
-            f"{path}/attention", (*names, f"{within}.output.dense"), config.shape.heads[stage]
-        ),
+        *attention(f"{path}/attention", names, config.shape.heads[stage]),
         *affine(f"{path}/mlp_norm", f"{name}.layer_norm_2"),
         *linear(f"{path}/mlp/up", f"{name}.mlp.dense1"),
         *_convolution(f"{path}/mlp/mix", f"{name}.mlp.dwconv.dwconv"),
