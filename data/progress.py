@@ -24,7 +24,9 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "-/s")
+        if not speed:
+            return Text("-/s")
+        return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -164,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--process", type=int, default=0, help="which of several this is, from 0")
     parser.add_argument("--processes", type=int, default=1, help="that share the shards")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    _log.setLevel(logging.INFO)  # and not the libraries', which tell of every dataset they open
     try:
         segment(
             given.dataset,
