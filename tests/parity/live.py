@@ -4,6 +4,7 @@ from tests.parity import (
     oracles_convolutional,
     oracles_image,
     oracles_location,
+    oracles_segmentation,
     oracles_text,
     oracles_tokenizer,
     oracles_vit,
@@ -16,5 +17,6 @@ ORACLES = (
     oracles_location.oracles,
     oracles_vit.oracles,
     oracles_convolutional.oracles,
+    oracles_segmentation.oracles,
     oracles_image.oracles,
 )

@@ -21,9 +21,11 @@ from geosurge_jax.interop.model_directory import open_model
 from geosurge_jax.interop.part import part_of
 from geosurge_jax.models.location_encoder import LocationEncoder
 from geosurge_jax.models.projection_head import ProjectionHead
+from geosurge_jax.models.segformer import Segformer
 from geosurge_jax.models.text import TextTower
 from tests.parity.comparison import largest_differences, shapes_of, tower_errors
 from tests.parity.oracle import FOLDER, Oracle, thaw
+from tests.parity.segmentation import load_frozen
 
 TEXTS = (clip_text.FAMILY, siglip_text.FAMILY)
 
@@ -32,6 +34,16 @@ Differences = dict[str, float]
 
 def image_tower(oracle: Oracle, folder: Path) -> Differences:
     return tower_errors(oracle)
+
+
+def segmenter(oracle: Oracle, folder: Path) -> Differences:
+    """Intermediates and logits."""
+    config, params = load_frozen(oracle)
+    kept = {
+        "pooled" if k == "logits" else k: v for k, v in oracle.expected.items() if "map" not in k
+    }
+    differences = largest_differences(with_expected(oracle, kept), Segformer(config), params)
+    return {"logits" if path == "pooled" else path: value for path, value in differences.items()}
 
 
 def text_tower(oracle: Oracle, folder: Path) -> Differences:
@@ -90,6 +102,8 @@ def kind_of(oracle: Oracle) -> tuple[str, Callable[[Oracle, Path], Differences]]
         return "image head", image_head
     if oracle.name == "image_processors":
         return "image preprocessing", image_processors
+    if oracle.name.startswith("segformer"):
+        return "segmenter", segmenter
     if "tokens" in oracle.inputs:
         return "text tower", text_tower
     return "image tower", image_tower

@@ -73,6 +73,7 @@ def test_directory_written_loads_in_transformers_and_computes_the_same(name, liv
         ("BitImageProcessor", {"size": {"shortest_edge": 40}, "crop_size": 32}),
         ("ViTImageProcessor", {"size": 32}),
         ("SiglipImageProcessor", {}),
+        ("SegformerImageProcessor", {}),
         ("ConvNextImageProcessor", {"size": 32, "crop_pct": 0.8}),
         ("ConvNextImageProcessor", {}),
         ("EfficientNetImageProcessor", {}),
