@@ -156,8 +156,11 @@ def _changed(path: Path, shard: Shard, change: Change) -> Iterator[tuple[StoredR
             reason = " ".join(str(error).split())
             raise DatasetError(f"{path}: cannot be read ({reason}) (--dataset)") from None
 
-    for new in change(records()):
+    made = 0
+    for made, new in enumerate(change(records()), start=1):
         yield waiting.popleft(), new
+    if made != shard.records:
+        raise RuntimeError(f"{path}: {made} maps for {shard.records} records")
 
 
 def _counted(new: NewMap) -> Counts:

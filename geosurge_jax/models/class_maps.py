@@ -11,6 +11,8 @@ from geosurge_jax.models.sharding import constrain_batch
 # Maps of a batch lie on one canvas, whose long side is a multiple of this share of the short one, so that a
 # data set of photos of many shapes compiles a few programs and not one for each shape.
 CANVAS_STEP = 0.5
+# Rows of a map made at a time: each block reads all scores, and holds those of its pixels.
+ROWS = 24
 
 
 def map_size(height: int, width: int, short_side: int, longest: int = 8) -> tuple[int, int]:
@@ -42,8 +44,8 @@ def class_maps(logits: jax.Array, sizes: jax.Array, canvas: tuple[int, int]) -> 
     """The likeliest class of each pixel, of bilinearly resized scores.
 
     Pixel centres are aligned and edges repeated (torch's `interpolate` with `align_corners=False`). Sizes
-    are values and not shapes, and rows are made one after the other: resized scores of all classes are a
-    hundred times as large as the map.
+    are values and not shapes, and a few rows are made at a time: the resized scores of all classes are
+    hundreds of times as large as the map.
 
     Args:
         logits: `[B, S, S, C]`, C at most 255.
@@ -66,7 +68,8 @@ def class_maps(logits: jax.Array, sizes: jax.Array, canvas: tuple[int, int]) -> 
         line = constrain_batch(jnp.einsum("bwt,btc->bwc", columns, line, precision=exact))
         return jnp.argmax(line, axis=-1).astype(jnp.uint8)
 
-    return constrain_batch(jax.lax.map(row, rows.swapaxes(0, 1)).swapaxes(0, 1))
+    found = jax.lax.map(row, rows.swapaxes(0, 1), batch_size=min(ROWS, canvas[0]))
+    return constrain_batch(found.swapaxes(0, 1))
 
 
 def cut_map(canvas: np.ndarray, size: tuple[int, int]) -> np.ndarray:

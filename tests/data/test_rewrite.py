@@ -175,7 +175,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(source, whole, tmp_
     command = [sys.executable, "-c", KILLED, str(source), str(tmp_path)]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
@@ -252,6 +252,11 @@ def test_a_map_of_two_records_is_refused(source, tmp_path):
 
     with pytest.raises(ValueError, match="1.png: is the map of record 'r0' and of 'r12'"):
         rewrite(source, tmp_path).run(same, "rewriting")
+
+
+def test_no_record_is_lost_by_maps_that_end_early(source, tmp_path):
+    with pytest.raises(RuntimeError, match=r"train.*: 1 maps for \d records"):
+        rewrite(source, tmp_path).run(lambda records: iter([new_map(next(records))]), "rewriting")
 
 
 @pytest.mark.parametrize(

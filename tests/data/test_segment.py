@@ -341,11 +341,11 @@ def test_the_command_line(dataset, tmp_path, capsys):
     png(tmp_path / "maps" / "a_2.png", 1)
     command = [sys.executable, "-m", "data.segment", "--dataset", str(dataset), "--process", "0"]
     command += ["--out", str(tmp_path), "--maps", str(tmp_path / "maps"), "--processes", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "this process is done, others have shards to write" in done.stderr
     command[command.index("--process") + 1] = "1"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "10 records, 1 maps of" in done.stderr
     assert "9 records without a map: no map file" in done.stderr

@@ -10,12 +10,12 @@ from tests.parity.comparison import TOLERANCE, outputs
 from tests.parity.oracle import thaw
 from tests.parity.segmentation import load_frozen
 
-FROZEN = ("segformer-even", "segformer-odd")
+# Its maps have odd sides, which the decoder brings to others; tests/interop/test_segmenter.py has even ones.
+NAME = "segformer-odd"
 
 
-@pytest.mark.parametrize("name", FROZEN)
-def test_every_named_intermediate_equals_transformers(name):
-    oracle = thaw(name)
+def test_every_named_intermediate_equals_transformers():
+    oracle = thaw(NAME)
     config, params = load_frozen(oracle)
     found = outputs(Segformer(config), params, {"image": jnp.asarray(oracle.inputs["image"])})
     compared = 0
@@ -27,9 +27,8 @@ def test_every_named_intermediate_equals_transformers(name):
     assert compared == 10
 
 
-@pytest.mark.parametrize("name", FROZEN)
-def test_maps_are_those_of_the_library(name):
-    oracle = thaw(name)
+def test_maps_are_those_of_the_library():
+    oracle = thaw(NAME)
     logits = oracle.expected["logits"]
     expected = [oracle.expected[f"map_{number}"] for number in range(2)]
     sizes = [found.shape for found in expected]
@@ -98,10 +97,10 @@ def test_maps_keep_the_aspect_of_their_photo(photo, expected):
 # Xie et al. 2021, table 1: millions of parameters with 150 classes; tests/parity compares all six.
 @pytest.mark.parametrize(
     ("size", "millions"),
-    [("B0", 3.8), ("B1", 13.7), ("B2", 27.5)],
+    [("B0", 3.8), ("B1", 13.7)],
 )
 def test_sizes_are_the_published_ones(size, millions):
-    frozen = FAMILY.read(thaw("segformer-even").config, None)
+    frozen = FAMILY.read(thaw(NAME).config, None)
     names = tuple(str(number) for number in range(150))
     config = SegformerConfig(size, names, frozen.preprocessing)
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8)
