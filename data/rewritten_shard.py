@@ -157,8 +157,9 @@ def _changed(path: Path, shard: Shard, change: Change) -> Iterator[tuple[StoredR
             raise DatasetError(f"{path}: cannot be read ({reason}) (--dataset)") from None
 
     made = 0
-    for made, new in enumerate(change(records()), start=1):
+    for new in change(records()):
         yield waiting.popleft(), new
+        made += 1
     if made != shard.records:
         raise RuntimeError(f"{path}: {made} maps for {shard.records} records")
 

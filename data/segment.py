@@ -183,6 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped: finished shards are kept, the same command goes on") from None
 
 
 if __name__ == "__main__":

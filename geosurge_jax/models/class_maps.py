@@ -11,25 +11,26 @@ from geosurge_jax.models.sharding import constrain_batch
 # Maps of a batch lie on one canvas, whose long side is a multiple of this share of the short one, so that a
 # data set of photos of many shapes compiles a few programs and not one for each shape.
 CANVAS_STEP = 0.5
+# A map's long side over its short one, at most.
+LONGEST = 8
 # Rows of a map made at a time: each block reads all scores, and holds those of its pixels.
 ROWS = 24
 
 
-def map_size(height: int, width: int, short_side: int, longest: int = 8) -> tuple[int, int]:
+def map_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     """Height and width of the class map of a photo, whose aspect it keeps.
 
-    A map has at most as many pixels as its photo, and is at most `longest` times as long as it is wide:
+    A map has at most as many pixels as its photo, and is at most `LONGEST` times as long as it is wide:
     maps take the geometry of their photo in relative coordinates, so a longer one loses resolution alone.
 
     Args:
         height: of the photo in pixels.
         width: of the photo in pixels.
         short_side: of the map in pixels, at most.
-        longest: largest aspect.
     """
     short, long = sorted((height, width))
     side = min(short_side, short)
-    other = min(max(round(side * long / short), 1), longest * side)
+    other = min(max(round(side * long / short), 1), LONGEST * side)
     return (side, other) if height <= width else (other, side)
 
 

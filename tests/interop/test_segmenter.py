@@ -32,6 +32,7 @@ def loaded(tmp_path_factory, mesh):
 def test_a_directory_says_all_there_is_to_know(loaded):
     _, segmenter = loaded
     assert segmenter.class_names == NAMES
+    assert segmenter.module.config == segmenter.config
     made = segmenter.preprocessing
     assert (made.image_size, made.resize, made.interpolation) == (64, "stretch", "bilinear")
     assert (made.mean, made.deviation) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
