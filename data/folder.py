@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from data.ade20k import CLASSES
+from data.directory import finished_dataset
 from data.folder_photos import FolderRecords
 from data.folder_rows import (
     Photo,
@@ -30,7 +31,7 @@ from data.progress import track
 from data.row_values import Rejection, rejections_csv, summary
 from data.splits import assign_splits, check_fractions, group_digests, group_keys
 from data.table import KNOWN_NAMES, Row, open_table
-from data.write import finished_dataset, write_dataset
+from data.write import write_dataset
 
 TABLES = ("metadata.csv", "metadata.jsonl")
 """Tables that are found by themselves; another is named by `--table`."""
