@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from geosurge_jax.input.record import SCENE_COUNTS, SCENES, UNKNOWN_SCENE
 
@@ -29,13 +30,25 @@ class RejectedRow(ValueError):
     """The message is the reason."""
 
 
-def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
-    """The content of `rejected.csv`: row, id, file, reason."""
-    text = io.StringIO(newline="")
+def write_rejections(file: BinaryIO, rejections: Iterable[Rejection]) -> Counter[str]:
+    """Writes `rejected.csv` (row, id, file, reason) and counts the kinds."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "id", "file", "reason"))
-    writer.writerows((r.row, r.id, r.file, r.reason) for r in rejections)
-    return text.getvalue().encode("utf-8", errors="backslashreplace")
+    kinds: Counter[str] = Counter()
+    for rejection in rejections:
+        kinds[rejection.kind] += 1
+        writer.writerow((rejection.row, rejection.id, rejection.file, rejection.reason))
+    text.flush()
+    text.detach()
+    return kinds
+
+
+def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
+    """The content of `rejected.csv`."""
+    file = io.BytesIO()
+    write_rejections(file, rejections)
+    return file.getvalue()
 
 
 def summary(rejections: Iterable[Rejection]) -> str:

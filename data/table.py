@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -112,6 +112,16 @@ def _is_utf8(text: str) -> bool:
     return not any("\udc80" <= character <= "\udcff" for character in text)
 
 
+def recognised(names: Iterable[str]) -> dict[str, str]:
+    """Role -> the column that has one of its names (`KNOWN_NAMES`), for roles that have one."""
+    lowered = {name.strip().lower(): name for name in reversed(tuple(names))}
+    found = {
+        role: next((lowered[name] for name in known if name in lowered), None)
+        for role, known in KNOWN_NAMES.items()
+    }
+    return {role: name for role, name in found.items() if name is not None}
+
+
 def _columns(
     path: Path, names: list[str], named: Mapping[str, str], required: Sequence[str]
 ) -> dict[str, str]:
@@ -121,12 +131,7 @@ def _columns(
             raise ValueError(
                 f"{path}: no column {name!r}, expected one of: {listed} (--{role}-column)"
             )
-    lowered = {name.strip().lower(): name for name in reversed(names)}
-    columns = dict(named)
-    for role, known in KNOWN_NAMES.items():
-        found = next((lowered[name] for name in known if name in lowered), None)
-        if role not in columns and found is not None:
-            columns[role] = found
+    columns = {**recognised(names), **named}
     if "file" not in columns and "id" in columns:
         columns["file"] = columns["id"]
     for role in required:
