@@ -27,7 +27,8 @@ def is_photo_name(name: str) -> bool:
     """Whether a name ends like that of a photo and no part of it is hidden (macOS leaves `._NAME.jpg`)."""
     if not name.lower().endswith(PHOTO_SUFFIXES):
         return False
-    return not any(part[:1] == "." and part not in (".", "..") for part in name.split("/"))
+    parts = name.replace("\\", "/").split("/")
+    return not any(part[:1] == "." and part not in (".", "..") for part in parts)
 
 
 def name_problem(name: str) -> str:

@@ -60,7 +60,7 @@ def test_units_of_a_large_shard(tmp_path, small_units):
 def test_every_cut_of_a_shard_keeps_what_came_before(tmp_path):
     file = tmp_path / "one.msg"
     whole = item(0) + item(1)
-    for length in [*range(0, len(item(0)), 7), *range(len(item(0)) + 1, len(whole), 7)]:
+    for length in [*range(0, len(item(0)), 61), *range(len(item(0)) + 1, len(whole), 61)]:
         (tmp_path / "two.msg").write_bytes(item(2))
         file.write_bytes(whole[:length])
         members = read_all(MessagePackShards(tmp_path), tmp_path)
