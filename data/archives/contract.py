@@ -44,18 +44,31 @@ class Member:
     """One photo of an archive, or what is wrong with it.
 
     Attributes:
-        id: `photo_id` of its name.
+        name: Its path in the archive, or the id that the archive gives.
         content: The encoded photo, empty where there is a problem.
         where: For messages: "shard_3.msg, item 12".
         values: What the archive itself says of the photo, column -> text.
         problem: "kind: reason" in one line, as in "too large file: ..."; empty = none.
     """
 
-    id: str
+    name: str
     content: bytes
     where: str
     values: Mapping[str, str]
     problem: str = ""
+
+    @property
+    def id(self) -> str:
+        """What it is called where no table calls it otherwise."""
+        return photo_id(self.name)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What a table may call it: by its whole path, or by what is left without the outer folders."""
+        parts = self.name.replace("\\", "/").split("/")
+        return tuple(
+            photo_id("/".join(parts[first:])) for first in range(len(parts)) if parts[first]
+        )
 
 
 class Archive(Protocol):

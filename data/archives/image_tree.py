@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from data.archives.contract import Member, Unit, photo_id
+from data.archives.contract import Member, Unit
 from data.archives.files import (
     Index,
     Stamp,
@@ -156,7 +156,7 @@ def _member(root: str, path: str) -> Member:
             problem = f"unreadable file: {error_text(error)}"
     if problem:
         return problem_member(path, plain(path), problem)
-    return Member(photo_id(path), content, plain(path), {})
+    return Member(path, content, plain(path), {})
 
 
 def _content(root: str, path: str) -> tuple[bytes, str]:

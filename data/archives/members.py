@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from data.archives.contract import MAX_MEMBER_BYTES, Member, photo_id
+from data.archives.contract import MAX_MEMBER_BYTES, Member
 from data.folder_rows import PHOTO_SUFFIXES
 
 _SHOWN = 120  # characters in a message
@@ -56,8 +56,8 @@ def size_problem(size: int) -> str:
 
 def problem_member(name: str, where: str, problem: str) -> Member:
     """A member that is nothing but a problem; its id is fit to be written as UTF-8."""
-    identity = photo_id(name).encode("utf-8", "backslashreplace").decode("utf-8")
-    return Member(identity, b"", where, {}, problem)
+    encodable = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return Member(encodable, b"", where, {}, problem)
 
 
 def error_text(error: BaseException) -> str:

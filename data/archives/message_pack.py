@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import msgpack
 
-from data.archives.contract import MAX_MEMBER_BYTES, Member, Unit, photo_id
+from data.archives.contract import MAX_MEMBER_BYTES, Member, Unit
 from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
 from data.archives.members import (
     decoded_name,
@@ -109,4 +109,4 @@ def _member(item: Item, file: BinaryIO, path: str) -> Member:
     problem = name_problem(name) or size_problem(len(image))
     if problem:
         return problem_member(name, where, problem)
-    return Member(photo_id(name), image, where, {})
+    return Member(name, image, where, {})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from data.archives.contract import Member, Unit, photo_id
+from data.archives.contract import Member, Unit
 from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
 from data.archives.members import (
     error_text,
@@ -195,7 +195,7 @@ def _member(sample: _Sample, file: BinaryIO, path: str) -> Member:
             f"truncated archive: {shown(name)} has {photo.size} bytes, {len(content)} are there"
         )
         return problem_member(name, where, problem)
-    return Member(photo_id(name), content, where, values)
+    return Member(name, content, where, values)
 
 
 def _values(file: BinaryIO, entry: Entry) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.archives.contract import Member, Unit, photo_id
+from data.archives.contract import Member, Unit
 from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
 from data.archives.members import (
     error_text,
@@ -112,7 +112,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> Membe
     if len(content) != info.file_size:
         problem = f"damaged file: {len(content)} bytes, {info.file_size} were promised"
         return problem_member(name, where, problem)
-    return Member(photo_id(name), content, where, {})
+    return Member(name, content, where, {})
 
 
 def _entry_problem(info: zipfile.ZipInfo) -> str:

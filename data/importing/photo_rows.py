@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,19 +86,21 @@ class PhotoRows:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def find(self, identity: str) -> PhotoRow:
-        """The row of a photo.
+    def find(self, identities: Sequence[str]) -> tuple[str, PhotoRow]:
+        """The first of several possible ids of a photo that has a row, and the row.
 
         Raises:
-            RejectedRow: There is none, or it was rejected itself.
+            RejectedRow: None has one, or the row was rejected itself.
         """
-        key = np.uint64(id_key(identity))
-        index = int(np.searchsorted(self.keys, key))
-        if index == len(self.keys) or self.keys[index] != key:
-            place = int(np.searchsorted(self._refused, key))
-            if place < len(self._refused) and self._refused[place] == key:
-                raise RejectedRow("rejected row: the table's row of this photo was rejected")
-            raise RejectedRow("no row: the table has none for this photo")
+        keys = np.array([id_key(identity) for identity in identities], np.uint64)
+        for identity, index in zip(identities, _places(self.keys, keys), strict=True):
+            if index >= 0:
+                return identity, self._row(index)
+        if max(_places(self._refused, keys)) >= 0:
+            raise RejectedRow("rejected row: the table's row of this photo was rejected")
+        raise RejectedRow("no row: the table has none for this photo")
+
+    def _row(self, index: int) -> PhotoRow:
         author, licence = self._texts[index]
         latitude, longitude = self._latlng[index].tolist()
         coarse, middle, fine = self._scenes[index].tolist()
@@ -189,6 +191,14 @@ def write_photo_rows(table: Table, directory: Path) -> None:
         rejections.sort(key=lambda rejected: rejected.row)
         listed = [(r.row, r.id, r.file, r.reason) for r in rejections]
         (building / "rejected.json").write_text(json.dumps(listed))
+
+
+def _places(values: np.ndarray, wanted: np.ndarray) -> list[int]:
+    """Where each wanted number stands among ascending ones, -1 where it does not."""
+    places = np.searchsorted(values, wanted)
+    there = places < len(values)
+    there[there] = values[places[there]] == wanted[there]
+    return np.where(there, places, -1).tolist()
 
 
 def _check_identity(row: Row, identity: str) -> None:

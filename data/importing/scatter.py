@@ -51,34 +51,36 @@ class Scatter:
         rows = None if self.rows is None else PhotoRows(self.rows)
         records, rejections = [], []
         for member in self.archive.read(unit):
-            number = 0
+            number, identity = 0, member.id
             try:
-                if member.problem:
-                    raise RejectedRow(member.problem)
-                row = _own_row(member) if rows is None else rows.find(member.id)
+                if rows is None:
+                    row = _own_row(member)
+                else:
+                    identity, row = rows.find(member.ids)
                 number = row.number
-                records.append(self._record(member, row))
+                records.append(self._record(identity, member.content, row))
             except RejectedRow as error:
-                rejections.append(Rejection(number, member.id, member.where, str(error)))
+                reason = member.problem or str(error)
+                rejections.append(Rejection(number, identity, member.where, reason))
         write_chunk(self.chunks, unit.name, records, rejections)
 
-    def _record(self, member: Member, row: PhotoRow) -> ChunkRecord:
+    def _record(self, identity: str, content: bytes, row: PhotoRow) -> ChunkRecord:
         record = Record(
-            id=member.id,
-            image=checked_photo(member.content, self.short_side, self.quality),
+            id=identity,
+            image=checked_photo(content, self.short_side, self.quality),
             latlng=row.latlng,
             scene=row.scene,
             author=row.author,
             licence=row.licence,
         )
         keys = group_keys(np.array([row.latlng]), [row.author])
-        content = hashlib.blake2b(member.content, digest_size=8).digest()
+        digest = hashlib.blake2b(content, digest_size=8).digest()
         return ChunkRecord(
-            order=shuffled_order(self.seed, member.id),
-            key=id_key(member.id),
-            identity=member.id,
+            order=shuffled_order(self.seed, identity),
+            key=id_key(identity),
+            identity=identity,
             group=int(group_digests(keys)[0]),
-            content=int.from_bytes(content, "big"),
+            content=int.from_bytes(digest, "big"),
             latlng=row.latlng,
             serialized=serialized(record),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from data.archives.contract import Member, Unit, photo_id
+from data.archives.contract import Member, Unit
 
 
 def jpeg(number: int, height: int = 48, width: int = 64, quality: int = 90) -> bytes:
@@ -100,7 +100,7 @@ class Listed:
 
     def read(self, unit: Unit) -> Iterator[Member]:
         for at, (name, content) in enumerate(self.members[unit.start : unit.stop], unit.start):
-            yield Member(photo_id(name), content, f"item {at}", self.values.get(name, {}))
+            yield Member(name, content, f"item {at}", self.values.get(name, {}))
 
 
 def everything(photos: int = 16) -> Listed:
