@@ -38,9 +38,9 @@ MODE = flags.DEFINE_enum(
     "report of them. eval: score the workdir's checkpoint on config.evaluation.datasets. predict: place the "
     "photos given as arguments. query: place the sentences given as arguments, by --text_encoder. inspect: "
     "show what the config's dataset holds on one page. export: write the bare parameters of the checkpoint "
-    "as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree bit "
-    "for bit. compile: compile training step and posterior "
-    "for --topology and report memory, cost and bounds; exits with 1 where they do not fit.",
+    "as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree "
+    "bit for bit. compile: compile training step and posterior for --topology and report memory, cost and "
+    "bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 TEXT_ENCODER = flags.DEFINE_string(
