@@ -7,7 +7,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict", "query", "export", "verify", "compile")
+MODES = ("train", "eval", "predict", "query", "inspect", "export", "verify", "compile")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
@@ -36,10 +36,11 @@ MODE = flags.DEFINE_enum(
     MODES,
     "train: train from where the workdir stands, evaluate, report; a league's config: all its runs and one "
     "report of them. eval: score the workdir's checkpoint on config.evaluation.datasets. predict: place the "
-    "photos given as arguments. query: place the sentences given as arguments, by --text_encoder. export: "
-    "write the bare parameters of the checkpoint as Orbax and safetensors. verify: run the first --steps "
-    "steps again and say whether the losses agree bit for bit. compile: compile training step and posterior "
-    "for --topology and report memory, cost and bounds; exits with 1 where they do not fit.",
+    "photos given as arguments. query: place the sentences given as arguments, by --text_encoder. inspect: "
+    "show what the config's dataset holds on one page. export: write the bare parameters of the checkpoint "
+    "as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree "
+    "bit for bit. compile: compile training step and posterior for --topology and report memory, cost and "
+    "bounds; exits with 1 where they do not fit.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 TEXT_ENCODER = flags.DEFINE_string(
@@ -64,6 +65,7 @@ def main(arguments: list[str]) -> None:
         compile,
         evaluate,
         export,
+        inspect,
         league,
         predict,
         query,
@@ -88,6 +90,8 @@ def main(arguments: list[str]) -> None:
             (league if "experiments" in config else train).run(config, workdir)
         elif MODE.value == "eval":
             evaluate.run(config, workdir)
+        elif MODE.value == "inspect":
+            inspect.run(config, workdir)
         elif MODE.value == "export":
             export.run(config, workdir, DTYPE.value)
         elif MODE.value == "verify":

@@ -19,20 +19,19 @@ from typing import Any
 import numpy as np
 
 from data.ade20k import CLASSES
+from data.directory import finished_dataset
 from data.folder_photos import FolderRecords
 from data.folder_rows import (
     Photo,
-    Rejection,
     check_rows,
     photo_files,
     photo_path,
-    rejections_csv,
-    summary,
 )
-from data.folder_table import KNOWN_NAMES, Row, read_table
 from data.progress import track
-from data.splits import assign_splits, check_fractions, group_keys
-from data.write import finished_dataset, write_dataset
+from data.row_values import Rejection, rejections_csv, summary
+from data.splits import assign_splits, check_fractions, group_digests, group_keys
+from data.table import KNOWN_NAMES, Row, open_table
+from data.write import write_dataset
 
 TABLES = ("metadata.csv", "metadata.jsonl")
 """Tables that are found by themselves; another is named by `--table`."""
@@ -104,14 +103,14 @@ def prepare(
         return finished
     photos, rejections = _checked(source, rows, threads)
     keys = group_keys(np.array([p.latlng for p in photos]), [p.author for p in photos])
-    members = assign_splits(keys, shares)
+    members = assign_splits(group_digests(keys), shares)
     splits = {
         split: FolderRecords(
-            [photo for photo, member in zip(photos, members, strict=True) if member == split],
+            [photo for photo, member in zip(photos, members, strict=True) if member == number],
             short_side,
             threads,
         )
-        for split in shares
+        for number, split in enumerate(shares)
     }
     written = write_dataset(
         directory,
@@ -153,10 +152,10 @@ def _rows(
         if not rows:
             raise ValueError(f"{source}: no table and no photos (config.data.source, --source)")
         return None, rows
-    read = read_table(path, columns)
+    read = open_table(path, columns)
     if read.ignored:
         _log.info("%s: columns not used: %s", path, ", ".join(read.ignored))
-    return path, read.rows
+    return path, tuple(read)
 
 
 def _checked(

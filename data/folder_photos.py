@@ -13,7 +13,8 @@ from geosurge_jax.input.exif import orientation
 from geosurge_jax.input.images import decode_image
 from geosurge_jax.input.record import Record
 
-_QUALITY = 95
+QUALITY = 95
+"""Of photos that are coded anew, where nothing else is asked for."""
 
 
 class FolderRecords:
@@ -45,14 +46,22 @@ class FolderRecords:
         )
 
 
-def stored_photo(content: bytes, short_side: int | None) -> bytes:
+def stored_photo(
+    content: bytes,
+    short_side: int | None,
+    quality: int = QUALITY,
+    *,
+    pixels: np.ndarray | None = None,
+) -> bytes:
     """A photo as it is stored: JPEG, PNG or WebP, upright, without metadata.
 
-    Losslessly where it is upright, one of the three and small enough; else as JPEG of quality 95.
+    Losslessly where it is upright, one of the three and small enough; else as JPEG.
 
     Args:
         content: A file that decodes.
         short_side: Of the stored photo at most, in pixels; None = as it is.
+        quality: Of the JPEG where it is coded anew.
+        pixels: What `decode_image` gives for the file, where it is known already.
 
     Raises:
         ImageDecodeError: It has to be coded anew and does not decode.
@@ -61,7 +70,7 @@ def stored_photo(content: bytes, short_side: int | None) -> bytes:
     upright = storable and orientation(exif_block(content)) == 1
     if upright and short_side is None:
         return strip_metadata(content)
-    pixels = decode_image(content)
+    pixels = decode_image(content) if pixels is None else pixels
     height, width = pixels.shape[:2]
     if short_side is not None and min(height, width) > short_side:
         scale = short_side / min(height, width)
@@ -69,6 +78,4 @@ def stored_photo(content: bytes, short_side: int | None) -> bytes:
         pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
     elif upright:
         return strip_metadata(content)
-    return simplejpeg.encode_jpeg(
-        pixels, quality=_QUALITY, colorspace="RGB", colorsubsampling="444"
-    )
+    return simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444")

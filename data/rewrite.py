@@ -6,7 +6,6 @@ a killed process leaves is its unfinished shard alone. Several processes share t
 last one to finish describes the whole and renames the folder. The result is the same bytes in any case.
 """
 
-import dataclasses
 import json
 import os
 import shutil
@@ -15,6 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from data.directory import (
+    check_name,
+    finish_directory,
+    finished_dataset,
+    new_manifest,
+    only_one,
+    source_difference,
+)
 from data.progress import track
 from data.rewritten_shard import (
     Change,
@@ -25,17 +34,9 @@ from data.rewritten_shard import (
     write_shard,
     write_whole,
 )
-from data.shards import split_info
-from data.write import (
-    check_identity,
-    describe_dataset,
-    finished_dataset,
-    library_versions,
-    only_one,
-    source_difference,
-)
+from data.shards import WrittenSplit
 from geosurge_jax.input.dataset import Dataset
-from geosurge_jax.input.manifest import DatasetError, Manifest, Shard, file_sha256, latlng_file
+from geosurge_jax.input.manifest import DatasetError, Manifest, Shard, latlng_file
 
 _NOT_COPIED = ("manifest.json", "dataset_info.json", "features.json")
 
@@ -79,7 +80,7 @@ class Rewrite:
 
     def __post_init__(self) -> None:
         """Raises ValueError where the name or the process is not valid."""
-        check_identity(self.name, self.manifest.version)
+        check_name(self.name, self.manifest.version)
         if not 0 <= self.process < self.processes:
             raise ValueError(
                 f"process {self.process} of {self.processes}: expected 0 to {self.processes - 1} "
@@ -193,29 +194,20 @@ class Rewrite:
         for path in sorted(old.iterdir()):
             if path.is_file() and path.name not in ours and not path.name.startswith("."):
                 shutil.copyfile(path, self.built / path.name)
-        of = {
-            split: [note for name, note in notes if name == split] for split in self.manifest.splits
-        }
-        infos = [
-            split_info(
-                self.built,
-                self.name,
-                split,
-                [note.shard.records for note in found],
+        splits = {}
+        for split in self.manifest.splits:
+            found = [note for name, note in notes if name == split]
+            splits[split] = WrittenSplit(
+                tuple(note.shard for note in found),
                 sum(note.content_bytes for note in found),
+                np.load(old / latlng_file(split)),
             )
-            for split, found in of.items()
-        ]
-        manifest = dataclasses.replace(
-            self.manifest,
-            name=self.name,
-            splits={split: tuple(note.shard for note in found) for split, found in of.items()},
-            latlng_sha256={
-                split: file_sha256(self.built / latlng_file(split))
-                for split in self.manifest.splits
-            },
-            segmentation_classes=tuple(self.classes),
-            source=json.loads(json.dumps(self.source)),
-            libraries=library_versions(),
+        manifest = new_manifest(
+            self.name,
+            self.manifest.version,
+            self.classes,
+            self.source,
+            self.manifest.description,
+            self.manifest.licence,
         )
-        describe_dataset(self.built, manifest, infos)
+        finish_directory(self.built, manifest, splits)

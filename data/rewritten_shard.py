@@ -11,8 +11,8 @@ from pathlib import Path
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from google.protobuf.message import DecodeError
 
-from data.shards import StoredRecord
-from geosurge_jax.input.manifest import DatasetError, Shard, file_sha256
+from data.shards import StoredRecord, finished_shard
+from geosurge_jax.input.manifest import DatasetError, Shard
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,8 @@ def write_shard(
         raise
     writer.close()
     _sync(part)
-    made = Shard(path.name, shard.records, part.stat().st_size, file_sha256(part))
     os.replace(part, path)
-    return Note(made, total, counts, claims)
+    return Note(finished_shard(path, shard.records), total, counts, claims)
 
 
 def claim_map(claims: dict[str, str], claim: str, record: str) -> None:

@@ -9,7 +9,8 @@ declare. Here records keep their order and each is serialised deterministically.
 
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
+from geosurge_jax.input.manifest import Shard, file_sha256
 from geosurge_jax.input.record import SCENE_COUNTS, Record
 
 _Example = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]  (made at import)
@@ -45,48 +47,32 @@ def record_features() -> tfds.features.FeaturesDict:
     )
 
 
-def filename_template(directory: Path, name: str) -> tfds.core.ShardedFileTemplate:
-    """TFDS' usual file names: `<name>-<split>.array_record-00000-of-00001`."""
-    return tfds.core.ShardedFileTemplate(
-        data_dir=directory,  # pyright: ignore[reportArgumentType]  (takes any path)
-        dataset_name=name,
-        filetype_suffix="array_record",
-    )
+_FEATURES = record_features()
 
 
-def split_info(
-    directory: Path, name: str, split: str, lengths: Sequence[int], total: int
-) -> tfds.core.SplitInfo:
-    """What TFDS wants to know of a split: records of each shard, and bytes of all records."""
-    return tfds.core.SplitInfo(
-        name=split,
-        shard_lengths=[*lengths],
-        num_bytes=total,
-        filename_template=filename_template(directory, name).replace(split=split),
-    )
-
-
-class StoredRecord:
-    """One record as its shard holds it, of which one field can be set and all others stay.
+@dataclass(frozen=True)
+class WrittenSplit:
+    """The shards of a split, all of them written.
 
     Attributes:
-        id: Unique within its split.
-        image: The encoded photo.
+        shards: In record order.
+        content_bytes: Of all serialised records together.
+        latlng: Degrees, float64 [M, 2], in record order.
     """
 
-    def __init__(self, content: bytes):
-        self._example = _Example.FromString(content)
-        self.id: str = self._bytes("id").decode("utf-8")
-        self.image: bytes = self._bytes("image")
+    shards: tuple[Shard, ...]
+    content_bytes: int
+    latlng: np.ndarray
 
-    def with_segmentation(self, segmentation: bytes | None) -> bytes:
-        """The content with another class map; None = no map."""
-        values = self._example.features.feature["segmentation"].bytes_list.value
-        values[0] = NO_MAP if segmentation is None else segmentation
-        return self._example.SerializeToString(deterministic=True)
 
-    def _bytes(self, field: str) -> bytes:
-        return self._example.features.feature[field].bytes_list.value[0]
+def shard_file(name: str, split: str, index: int, count: int) -> str:
+    """TFDS' usual file name: `<name>-<split>.array_record-00000-of-00001`."""
+    return f"{name}-{split}.array_record-{index:05d}-of-{count:05d}"
+
+
+def finished_shard(path: Path, records: int) -> Shard:
+    """What the manifest says of a file with so many records."""
+    return Shard(path.name, records, path.stat().st_size, file_sha256(path))
 
 
 class _ShardFiles:
@@ -123,38 +109,65 @@ class _ShardFiles:
             self._writer = None
 
 
+def serialized(record: Record) -> bytes:
+    """The bytes of a record in a shard; the same record gives the same bytes."""
+    example = {
+        "image": record.image,
+        "segmentation": NO_MAP if record.segmentation is None else record.segmentation,
+        "latlng": np.array(record.latlng, np.float64),
+        "id": record.id,
+        "scene": np.array(record.scene, np.int32),
+        "author": record.author,
+        "licence": record.licence,
+    }
+    message = _Example.FromString(_FEATURES.serialize_example(example))
+    return message.SerializeToString(deterministic=True)
+
+
+class StoredRecord:
+    """One record as its shard holds it, of which one field can be set and all others stay.
+
+    Attributes:
+        id: Unique within its split.
+        image: The encoded photo.
+    """
+
+    def __init__(self, content: bytes):
+        self._example = _Example.FromString(content)
+        self.id: str = self._bytes("id").decode("utf-8")
+        self.image: bytes = self._bytes("image")
+
+    def with_segmentation(self, segmentation: bytes | None) -> bytes:
+        """The content with another class map; None = no map."""
+        values = self._example.features.feature["segmentation"].bytes_list.value
+        values[0] = NO_MAP if segmentation is None else segmentation
+        return self._example.SerializeToString(deterministic=True)
+
+    def _bytes(self, field: str) -> bytes:
+        return self._example.features.feature[field].bytes_list.value[0]
+
+
 def write_shards(
     directory: Path, name: str, split: str, records: Iterable[Record], shard_bytes: int
-) -> tuple[tfds.core.SplitInfo, np.ndarray]:
-    """Write one split and return what TFDS wants to know of it, and its latlng, float64 [M, 2].
+) -> WrittenSplit:
+    """Write one split.
 
     Raises:
         ValueError: There are no records.
     """
-    features = record_features()
     shards = _ShardFiles(directory, shard_bytes)
     latlng = array("d")
     try:
         for record in records:
-            example = {
-                "image": record.image,
-                "segmentation": NO_MAP if record.segmentation is None else record.segmentation,
-                "latlng": np.array(record.latlng, np.float64),
-                "id": record.id,
-                "scene": np.array(record.scene, np.int32),
-                "author": record.author,
-                "licence": record.licence,
-            }
-            message = _Example.FromString(features.serialize_example(example))
-            shards.write(message.SerializeToString(deterministic=True))
+            shards.write(serialized(record))
             latlng.extend(record.latlng)
     finally:
         shards.close()
     if not latlng:
         raise ValueError(f"split {split!r} of dataset {name!r}: no records, expected at least one")
-    template = filename_template(directory, name).replace(split=split)
-    for index in range(len(shards.lengths)):
-        final = template.sharded_filepath(shard_index=index, num_shards=len(shards.lengths))
-        os.rename(shards.path(index), os.fspath(final))
-    info = split_info(directory, name, split, shards.lengths, shards.total)
-    return info, np.array(latlng, np.float64).reshape(-1, 2)
+    count, written = len(shards.lengths), []
+    for index, records_in_it in enumerate(shards.lengths):
+        final = directory / shard_file(name, split, index, count)
+        os.rename(shards.path(index), final)
+        written.append(finished_shard(final, records_in_it))
+    return WrittenSplit(tuple(written), shards.total, np.array(latlng, np.float64).reshape(-1, 2))

@@ -5,8 +5,7 @@ scored on what it has seen. A hash does not change when photos are added.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -48,44 +47,45 @@ def check_fractions(fractions: Sequence[float]) -> dict[str, float]:
     return {name: share for name, share in zip(SPLITS, fractions, strict=True) if share > 0}
 
 
-def assign_splits(keys: Sequence[str], fractions: Mapping[str, float]) -> list[str]:
+def group_digests(keys: Iterable[str]) -> np.ndarray:
+    """Numbers that stand for keys of groups and decide their split, uint64 [M]."""
+    digests = (hashlib.sha256(key.encode()).digest()[:8] for key in keys)
+    return np.fromiter((int.from_bytes(digest, "big") for digest in digests), np.uint64)
+
+
+def assign_splits(digests: np.ndarray, fractions: Mapping[str, float]) -> np.ndarray:
     """The split of each photo.
 
     A split that no group falls into (a small folder) takes one from the split with most photos:
-    its smallest group, or for train its largest; ties go by hash.
+    its smallest group, or for train its largest; ties go by digest.
 
     Args:
-        keys: Group of each photo, [M].
+        digests: Group of each photo, uint64 [M], from `group_digests`.
         fractions: Share of each split, adding up to 1.
 
     Returns:
-        Names of splits, [M]; photos of one group are together.
+        Index in `fractions`, int64 [M]; photos of one group are together.
 
     Raises:
         ValueError: There are fewer groups than splits.
     """
-    sizes: dict[str, int] = defaultdict(int)
-    for key in keys:
-        sizes[key] += 1
-    if len(sizes) < len(fractions):
+    groups, group, sizes = np.unique(digests, return_inverse=True, return_counts=True)
+    if len(groups) < len(fractions):
         raise ValueError(
-            f"{len(keys)} photos of {len(sizes)} authors or places, expected at least "
+            f"{len(digests)} photos of {len(groups)} authors or places, expected at least "
             f"{len(fractions)} to fill {', '.join(fractions)} without tearing one apart; add "
             "photos or give --fractions 1,0,0"
         )
-    hashes = {key: hashlib.sha256(key.encode()).digest() for key in sizes}
-    names = list(fractions)
     ends = np.cumsum(list(fractions.values()))
-    members: dict[str, list[str]] = {name: [] for name in names}
-    for key, digest in hashes.items():
-        share = int.from_bytes(digest[:8], "big") / 2**64
-        index = min(int(np.searchsorted(ends, share, side="right")), len(names) - 1)
-        members[names[index]].append(key)
-    for name in names:
-        if not members[name]:
-            donors = [groups for groups in members.values() if len(groups) > 1]
-            donor = max(donors, key=lambda groups: sum(sizes[key] for key in groups))
-            donor.sort(key=lambda key: (sizes[key], hashes[key]))
-            members[name].append(donor.pop(-1 if name == SPLITS[0] else 0))
-    split_of = {key: name for name, groups in members.items() for key in groups}
-    return [split_of[key] for key in keys]
+    split = np.searchsorted(ends, groups / 2.0**64, side="right").clip(max=len(fractions) - 1)
+    for empty, name in enumerate(fractions):
+        if np.any(split == empty):
+            continue
+        photos = [
+            sizes[split == number].sum() * (np.count_nonzero(split == number) > 1)
+            for number in range(len(fractions))
+        ]
+        members = np.flatnonzero(split == int(np.argmax(photos)))
+        by_size = members[np.lexsort((groups[members], sizes[members]))]
+        split[by_size[-1 if name == SPLITS[0] else 0]] = empty
+    return split[group]

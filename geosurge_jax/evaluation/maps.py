@@ -55,7 +55,12 @@ def great_circle_lines(a: np.ndarray, b: np.ndarray) -> list[list[np.ndarray]]:
     first, second = np.where(still, 1 - along, first), np.where(still, along, second)
     points = first[..., None] * start[:, None] + second[..., None] * end[:, None]
     lines = latlng_from_unit_vectors(points)
-    return [np.split(line, np.flatnonzero(np.abs(np.diff(line[:, 1])) > 180) + 1) for line in lines]
+    return [cut_at_antimeridian(line) for line in lines]
+
+
+def cut_at_antimeridian(line: np.ndarray) -> list[np.ndarray]:
+    """The pieces of a line of points in degrees `[N, 2]` that do not jump from one edge to the other."""
+    return np.split(line, np.flatnonzero(np.abs(np.diff(line[:, 1])) > 180) + 1)
 
 
 def draw_error_map(
@@ -94,7 +99,7 @@ def draw_error_map(
     figure = Figure(figsize=(11, 6.1), dpi=150, facecolor=PAPER)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.01, 0.09, 0.98, 0.83))
-    _draw_world(axes)
+    draw_world(axes)
     shown = np.arange(len(truth))
     if len(shown) > _MOST_LINES:
         shown = np.sort(np.random.default_rng(seed).choice(shown, _MOST_LINES, replace=False))
@@ -107,7 +112,8 @@ def draw_error_map(
     return png(figure)
 
 
-def _draw_world(axes: Axes) -> None:
+def draw_world(axes: Axes) -> None:
+    """Sea, land, meridians and parallels in the Equal Earth projection, filling the axes."""
     edge_latitude = np.linspace(-90, 90, 181)
     west, east = (np.stack([edge_latitude, np.full(181, side)], axis=-1) for side in (-180, 180))
     globe = equal_earth(np.concatenate([west, east[::-1]]))

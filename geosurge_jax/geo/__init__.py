@@ -29,6 +29,7 @@ from geosurge_jax.geo.planned import planned_hierarchy
 from geosurge_jax.geo.s2 import (
     cell_centers,
     cell_levels,
+    cell_outlines,
     cell_tokens,
     check_latlng,
     ids_from_tokens,
@@ -61,6 +62,7 @@ __all__ = [
     "build_partition",
     "cell_centers",
     "cell_levels",
+    "cell_outlines",
     "cell_tokens",
     "check_latlng",
     "continent_of",

@@ -148,7 +148,7 @@ def _describe_damage(path: str | os.PathLike, cells: _Cells, damaged: np.ndarray
     return (
         f"{path}: {len(damaged)} of {len(cells.lines)} hex_id are not the S2 token of a cell "
         f"around their mean location, as after a spreadsheet ({examples}{more}); "
-        "repair=True restores them"
+        "repair=True (--repair) restores them"
     )
 
 

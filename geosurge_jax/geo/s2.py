@@ -170,6 +170,32 @@ def cell_centers(ids: np.ndarray) -> np.ndarray:
     return latlng
 
 
+def cell_outlines(ids: np.ndarray, points_along_an_edge: int = 4) -> np.ndarray:
+    """Outlines of cells, anticlockwise and not closed.
+
+    Args:
+        ids: S2 ids, uint64 [M].
+        points_along_an_edge: the corner that it begins with among them, N / 4; edges are great circles.
+
+    Returns:
+        Degrees, float64 [M, N, 2].
+
+    Raises:
+        ValueError: a value is not an S2 cell id; names it.
+    """
+    ids = np.asarray(ids, np.uint64)
+    cell_levels(ids)  # raises on what is not a cell
+    face, i, j, width = _face_places(ids)
+    along = 2 * np.arange(points_along_an_edge) / points_along_an_edge
+    right = np.concatenate([along, np.full_like(along, 2), 2 - along, np.zeros_like(along)])
+    up = np.roll(right, points_along_an_edge)
+    across = 2 * i[:, None] + (width[:, None] * right[None]).astype(np.int64)
+    upward = 2 * j[:, None] + (width[:, None] * up[None]).astype(np.int64)
+    faces = np.broadcast_to(face[:, None], across.shape)
+    outlines = latlng_from_face_places(faces.ravel(), across.ravel(), upward.ravel())
+    return outlines.reshape(*across.shape, 2)
+
+
 def _chunks(count: int) -> Iterator[slice]:
     return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
 
@@ -181,8 +207,13 @@ def _markers(ids: np.ndarray) -> np.ndarray:
 
 def _centers(ids: np.ndarray) -> np.ndarray:
     """Centres in degrees, float64 [M, 2], of valid cells."""
-    # The first leaf of a cell gives its i and j down to the cell's own level; half the cell's width
-    # beyond that lies its middle.
+    face, i, j, width = _face_places(ids)
+    return latlng_from_face_places(face, 2 * i + width, 2 * j + width)
+
+
+def _face_places(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Face, lower i and j, and width in leaves, int64 [M], of valid cells."""
+    # The first leaf of a cell gives its i and j down to the cell's own level.
     face, i, j = face_ij_from_ids(leaf_ranges(ids)[0])
     width = np.int64(1) << (MAX_LEVEL - cell_levels(ids).astype(np.int64))
-    return latlng_from_face_places(face, 2 * (i & -width) + width, 2 * (j & -width) + width)
+    return face, i & -width, j & -width, width

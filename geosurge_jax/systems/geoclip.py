@@ -215,7 +215,7 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
         own, valid = batch["latlng"], batch["mask"]
-        queued, counted = memory.get("latlng", own[:0]), memory.get("valid", valid[:0])
+        queued, counted = (memory["latlng"], memory["valid"]) if memory else (own[:0], valid[:0])
         if key is not None:
             key, of_batch, of_queue = jax.random.split(key, 3)
             own = jitter(of_batch, own, config.batch_noise_metres)

@@ -12,8 +12,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from data.directory import finished_dataset
 from data.shards import NO_MAP
-from data.write import finished_dataset, write_dataset
+from data.write import write_dataset
 from geosurge_jax.input.dataset import open_dataset
 from geosurge_jax.input.record import Record
 

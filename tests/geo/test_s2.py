@@ -145,3 +145,19 @@ def test_parents_coarser_than_the_cell_only():
 def test_no_points_are_no_ids():
     assert geo.leaf_ids(np.zeros((0, 2))).shape == (0,)
     assert geo.cell_centers(np.zeros(0, np.uint64)).shape == (0, 2)
+
+
+def test_outlines_are_s2s_vertices_with_points_on_the_edges_between():
+    rng = np.random.default_rng(3)
+    latlng = np.stack([rng.uniform(-90, 90, 60), rng.uniform(-180, 180, 60)], axis=1)
+    ids = np.concatenate([geo.parent_ids(geo.leaf_ids(latlng), level) for level in (0, 1, 5, 20)])
+    outlines = geo.unit_vectors(geo.cell_outlines(ids, points_along_an_edge=4))
+    for cell, outline in zip(ids.tolist(), outlines, strict=True):
+        s2_cell: Any = s2sphere.Cell(s2sphere.CellId(cell))
+        vertices = np.array([[*s2_cell.get_vertex(k)] for k in range(4)])
+        corners = outline[::4]
+        shifts = [np.abs(np.roll(corners, shift, axis=0) - vertices).max() for shift in range(4)]
+        assert min(shifts) < 1e-12, "the same corners, anticlockwise"
+        normals = np.cross(corners, np.roll(corners, -1, axis=0))
+        off_edge = np.einsum("ed,epd->ep", normals, outline.reshape(4, 4, 3))
+        assert np.abs(off_edge).max() < 1e-12 * np.abs(normals).max() + 1e-15

@@ -1,0 +1,1 @@
+"""Photos in the shapes they are handed on in, read part by part: one file a shape, one contract."""
