@@ -120,10 +120,9 @@ class _JoinedFile(io.RawIOBase):
         if self._position >= self._starts[-1]:
             return 0
         number = bisect_right(self._starts, self._position) - 1
-        left = self._starts[number + 1] - self._position
         file = self._part(number)
         file.seek(self._position - self._starts[number])
-        read = file.readinto(memoryview(buffer)[:left])
+        read = file.readinto(buffer)
         self._position += read
         return read
 

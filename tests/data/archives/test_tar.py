@@ -161,7 +161,7 @@ def test_bad_json(tmp_path):
         b"\xff",
         b"[" * 100000,
         b'{"a": ' * 100000,
-        b'"' + b"x" * 2**20 + b'"',
+        b'{"a": "' + b"x" * 2**20 + b'"}',
         b"",
     ]
     content = [
@@ -280,6 +280,31 @@ def test_bad_pax_headers(tmp_path, records):
     (tmp_path / "0.tar").write_bytes(extended + packed(PHOTOS))
     members = read_all(Tars(tmp_path), tmp_path / "work")
     assert len(kinds(members)) == 1 and good(members)[-9:] == IDS[1:]
+
+
+def test_a_folder_with_a_size_has_no_content(tmp_path):
+    folder = special("a/b", tarfile.DIRTYPE)
+    folder.size = 4096
+    link = special("a/c.jpg", tarfile.LNKTYPE, "a/b/0.jpg")
+    link.size = 4096
+    (tmp_path / "0.tar").write_bytes(packed([folder, link, *PHOTOS]))
+    members = read_all(Tars(tmp_path), tmp_path / "work")
+    assert kinds(members) == ["not a file"] and good(members) == IDS
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_huge_long_name_is_not_read(tmp_path, kind):
+    header = special("long", kind)
+    header.size = 16 * 2**20
+    with (tmp_path / "0.tar").open("wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        file.seek(header.size, 1)
+        file.write(packed(PHOTOS))
+    tracemalloc.start()
+    members = read_all(Tars(tmp_path), tmp_path / "work")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kinds(members) == ["damaged archive"] and good(members) == IDS and peak < 8 * 2**20
 
 
 def test_concatenated_tars_are_read_on(tmp_path):
