@@ -354,11 +354,11 @@ def test_a_store_cut_anywhere_goes_on(tmp_path, monkeypatch):
     for length in [*range(0, len(journal), 29), *ends, *(end - 1 for end in ends)]:
         kept = sum(end <= length for end in ends)
         least = sum(len(tar) // 3 for _ in range(kept))
-        for size in (least, least + 700, len(tar) + 1024):
+        for size in (least, least + 700, len(tar) + 9999):
             folder = tmp_path / f"{length}-{size}"
             folder.mkdir()
             (folder / JOURNAL_FILE).write_bytes(journal[:length])
-            (folder / ".photos-00000.tar").write_bytes((tar + bytes(1024))[:size])
+            (folder / ".photos-00000.tar").write_bytes((tar + b"\xff" * 9999)[:size])
             with PhotoStore(folder) as store:
                 assert set(store.outcomes) == {str(number) for number in range(kept)}
                 for number in range(kept, 6):
@@ -369,6 +369,8 @@ def test_a_store_cut_anywhere_goes_on(tmp_path, monkeypatch):
                 str(number): (picture(number), str(number)) for number in range(6)
             }
             assert len(list(folder.glob("photos-*.tar"))) == 2
+            with PhotoStore(folder) as store:
+                assert len(store.outcomes) == 6
 
 
 def test_a_tar_that_lacks_what_the_journal_says(tmp_path):
@@ -385,6 +387,19 @@ def test_a_tar_that_lacks_what_the_journal_says(tmp_path):
         store.add_photo("2", picture(2), ".jpg", {})
         store.finish_tar()
     assert set(stored(tmp_path / "out", tmp_path / "work")) == {"0", "1", "2"}
+
+
+def test_a_full_tar_without_its_final_name(tmp_path, monkeypatch):
+    with PhotoStore(tmp_path / "out") as store:
+        for number in range(4):
+            store.add_photo(f"{number}", picture(number), ".jpg", {})
+    monkeypatch.setattr("data.download_store.UNIT_PHOTOS", 4)
+    with PhotoStore(tmp_path / "out") as store:
+        assert (tmp_path / "out" / "photos-00000.tar").exists()
+        store.add_photo("4", picture(4), ".jpg", {})
+        store.finish_tar()
+    assert (tmp_path / "out" / "photos-00001.tar").exists()
+    assert set(stored(tmp_path / "out", tmp_path / "work")) == {"0", "1", "2", "3", "4"}
 
 
 def test_one_download_at_a_time(tmp_path):
