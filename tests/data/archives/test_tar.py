@@ -356,6 +356,10 @@ def test_archives_that_are_none(tmp_path):
         Tars(tmp_path / "nowhere").units(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.tar.*--source"):
         Tars(tmp_path).units(tmp_path)
+    (tmp_path / "1.tar").symlink_to("nowhere.tar")
+    with pytest.raises(ValueError, match=r"1.tar: cannot be read.*--source"):
+        Tars(tmp_path).units(tmp_path)
+    (tmp_path / "1.tar").unlink()
     for content in (b"", bytes(10240), photo(0), packed([("a.txt", b"x")])):
         (tmp_path / "0.tar").write_bytes(content)
         with pytest.raises(ValueError, match=r"no photos in 1 tars.*--source"):
