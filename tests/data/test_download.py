@@ -42,11 +42,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.requests: list[tuple[str, float]] = []
+        self.counts: Counter[str] = Counter()
         self.agents: set[str | None] = set()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def asked(self) -> Counter:
-        return Counter(path for path, _ in self.requests)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,7 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append((self.path, time.monotonic()))
             self.server.agents.add(self.headers["User-Agent"])
-            tries = self.server.asked()[self.path]
+            self.server.counts[self.path] += 1
+            tries = self.server.counts[self.path]
         kind, number = (
             self.path.strip("/").split("/")[0],
             int(self.path.rpartition("/")[2].split(".")[0]),
@@ -176,7 +175,7 @@ def test_photos_become_tars_that_the_reader_reads(tmp_path, server, monkeypatch)
     tars = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert tars == [JOURNAL_FILE, OUTCOMES_FILE, *(f"photos-{n:05d}.tar" for n in range(3))]
     assert server.agents == {f"geosurge_jax/{__version__}"}
-    assert max(server.asked().values()) == 1
+    assert max(server.counts.values()) == 1
     assert outcomes(tmp_path / "out")["a/b/0.jpg"][1].startswith("photos-0000")
 
 
@@ -211,7 +210,7 @@ def test_each_bad_answer_has_its_outcome_and_is_final(tmp_path, server):
         found = outcomes(tmp_path / "out")
         assert {path: found[path] for path in BAD} == BAD
         assert {found[name][0] for name in ("address", "none", "odd")} == {"bad address"}
-    asked = server.asked()
+    asked = Counter(server.counts)
     assert asked.pop("/loop/0") == 6 and set(asked.values()) == {1}
     assert "/images/photo_unavailable/0.png" not in asked
     assert not [path for path in asked if path.startswith("/ok") and path != "/ok/5"]
@@ -230,7 +229,7 @@ def test_what_fails_for_the_moment_is_tried_again(tmp_path, server):
     urls = write_list(tmp_path / "list.csv", rows)
     assert download(tmp_path / "out", urls, QUICK, 3) == {"stored": 3}
     assert {m.content for m in stored(tmp_path / "out", tmp_path / "work").values()} == {picture(3)}
-    assert set(server.asked().values()) == {2}
+    assert set(server.counts.values()) == {2}
 
 
 def test_failures_are_asked_again_by_the_next_run_alone(tmp_path, server):
@@ -244,10 +243,10 @@ def test_failures_are_asked_again_by_the_next_run_alone(tmp_path, server):
     assert found["error"] == ("failed", "status 500")
     assert found["slow"] == ("failed", "TimeoutError: TimeoutError")
     assert found["limit"] == found["after"] == ("failed", "the host asked to be left alone")
-    assert server.asked() == {"/error/3": 2, "/slow/3": 2, "/ok/3": 1, "/limit/3": 1}
+    assert server.counts == {"/error/3": 2, "/slow/3": 2, "/ok/3": 1, "/limit/3": 1}
     counts = download(tmp_path / "out", urls, Manners(rate=1000, retries=0, timeout=1), 1)
     assert counts == {"failed": 2, "stored": 3}
-    assert server.asked()["/ok/3"] == 1 and server.asked()["/after/3"] == 1
+    assert server.counts["/ok/3"] == 1 and server.counts["/after/3"] == 1
     assert set(stored(tmp_path / "out", tmp_path / "work")) == {"ok", "limit", "after"}
 
 
@@ -443,7 +442,7 @@ def test_a_full_disk_loses_nothing(tmp_path, server, monkeypatch):
     assert download(tmp_path / "out", urls, QUICK, 2) == {"stored": 20}
     found = stored(tmp_path / "out", tmp_path / "work")
     assert {k: m.content for k, m in found.items()} == {str(n): picture(n) for n in range(20)}
-    assert sum(server.asked().values()) == 21
+    assert sum(server.counts.values()) == 21
 
 
 @pytest.mark.parametrize(
