@@ -105,7 +105,9 @@ class Tars:
             tars = {parts[0]: parts}
         else:
             tars = tar_files(files)
-            packed = [file for file in files if unpacked_name(file) not in ("", *tars)]
+            parts = {path for paths in tars.values() for path in paths}  # the 181st may be .gz
+            others = (file for file in files if file not in parts)
+            packed = [file for file in others if unpacked_name(file) not in ("", *tars)]
             if packed:
                 raise _compressed(self.source / packed[0], "compressed")
         if not tars:

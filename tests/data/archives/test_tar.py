@@ -1,12 +1,15 @@
 import io
 import os
 import pickle
+import random
+import string
 import tarfile
 import tracemalloc
 
 import pytest
 
 from data.archives.tar import Tars
+from data.archives.tar_parts import tar_files
 from tests.data.archives.conftest import photo, problems, read_all
 
 
@@ -103,6 +106,35 @@ def test_a_missing_part_is_told(tmp_path):
         ValueError, match=r"photos.tar.02: the parts before it are missing.*--source"
     ):
         Tars(tmp_path).units(tmp_path / "work")
+
+
+def test_numbers_as_split_counts_on():
+    letters = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    letters = letters[: letters.index("yz") + 1] + ["zaaa", "zaab"]
+    digits = [f"{number:02d}" for number in range(90)] + ["9000", "9001"]
+    for numbers in (letters, digits):
+        parts = [f"x.tar.{number}" for number in numbers]
+        shuffled = random.Random(0).sample(parts, len(parts))
+        assert tar_files(shuffled) == {parts[0]: parts}
+        for lost in (1, 50, len(parts) - 2):
+            with pytest.raises(ValueError, match="the part after it is missing"):
+                tar_files(parts[:lost] + parts[lost + 1 :])
+
+
+def test_a_part_may_be_named_gz(tmp_path):
+    letters = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    pieces = cut(packed(PHOTOS), 190)
+    assert len(pieces) > letters.index("gz")
+    for number, piece in enumerate(pieces):
+        (tmp_path / f"photos.tar.{letters[number]}").write_bytes(piece)
+    assert good(read_all(Tars(tmp_path), tmp_path / "work")) == IDS
+
+
+def test_files_of_another_kind_beside_a_tar(tmp_path):
+    for name in ("photos.tar.idx", "photos.tar.sha", "photos.tar.md", "photos.tar.md5"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "photos.tar").write_bytes(packed(PHOTOS))
+    assert good(read_all(Tars(tmp_path), tmp_path / "work")) == IDS
 
 
 def test_a_tar_beside_its_parts(tmp_path):
