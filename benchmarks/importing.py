@@ -81,8 +81,9 @@ def as_message_pack(folder: Path, members: Iterator[tuple[str, bytes]]) -> None:
             if file:
                 file.close()
             file = (folder / f"shard_{number // _SHARD_PHOTOS}.msg").open("wb")
-        assert file is not None
-        file.write(msgpack.packb({"image": content, "id": name}))
+        packed = msgpack.packb({"image": content, "id": name})
+        assert file is not None and packed is not None
+        file.write(packed)
     if file:
         file.close()
 
@@ -167,8 +168,8 @@ def main() -> None:
             hours = MP16_PHOTOS / rate / 3600
             how = "beam" if "--beam" in flags else f"{workers} workers"
             print(
-                f"{shape:13} {how:10} {sum(counts.values()):>9,} photos {seconds:7.1f} s {rate:7,.0f} photos/s "
-                f"{memory:6,.0f} MB; 4.72 M: {hours:.2f} h, on 64 cores {hours * workers / 64:.2f} h",
+                f"{shape:13} {how:10} {sum(counts.values()):>9,} photos {seconds:7.1f} s "
+                f"{rate:7,.0f} photos/s {memory:6,.0f} MB; 4.72 M: {hours:.2f} h, on 64 cores {hours * workers / 64:.2f} h",
                 flush=True,
             )
             shutil.rmtree(source)

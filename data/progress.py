@@ -1,7 +1,7 @@
 """Progress of long work on the terminal: how far, how fast, how long still."""
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from rich.console import Console
@@ -29,7 +29,9 @@ class _RateColumn(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
 
 
-def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], description: str, total: int | None = None
+) -> Generator[T, None, None]:
     """Yield `items` while a bar with rate and time left is shown on the standard error.
 
     Args:

@@ -63,6 +63,38 @@ def source_files(source: Path) -> list[str]:
     return sorted(found, key=natural_order)
 
 
+def files_ending(source: Path, suffixes: tuple[str, ...], what: str) -> list[str]:
+    """A source that is a file, or the files in it that end so; in natural order.
+
+    Args:
+        source: The archive.
+        suffixes: In lower case.
+        what: Is expected, for messages.
+
+    Raises:
+        ValueError: There are none, or one cannot be opened.
+    """
+    files = source_files(source)
+    if source.is_dir():
+        files = [file for file in files if file.lower().endswith(suffixes)]
+    if not files:
+        raise ValueError(f"{source}: no files *{suffixes[0]}, expected {what} (--source)")
+    check_readable(source, files)
+    return files
+
+
+def check_readable(source: Path, files: Iterable[str]) -> None:
+    """Refuse files that cannot be opened, links that lead nowhere among them.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for file in files:
+        path = source_folder(source) / file
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise ValueError(f"{path}: cannot be read, expected a file (--source)")
+
+
 def stamp(folder: Path, path: str) -> Stamp:
     """What tells whether a file or a folder has changed; size -1 where it is gone."""
     try:

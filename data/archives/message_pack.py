@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgpack
 
 from data.archives.contract import MAX_MEMBER_BYTES, Member, Unit
-from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
+from data.archives.files import cut_into_units, files_ending, indexed_units, source_folder
 from data.archives.members import (
     decoded_name,
     error_text,
@@ -44,13 +44,7 @@ class MessagePackShards:
         Raises:
             ValueError: There are no shards, or none of them begins with a map.
         """
-        files = source_files(self.source)
-        if self.source.is_dir():
-            files = [file for file in files if file.lower().endswith(_SUFFIXES)]
-        if not files:
-            raise ValueError(
-                f"{self.source}: no files *.msg, expected MessagePack shards (--source)"
-            )
+        files = files_ending(self.source, _SUFFIXES, "MessagePack shards")
         if not any(_begins_with_item(source_folder(self.source) / file) for file in files):
             raise ValueError(
                 f"{self.source}: none of {len(files)} files begins with a map, expected MessagePack of "

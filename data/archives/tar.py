@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from data.archives.contract import Member, Unit
-from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
+from data.archives.files import (
+    check_readable,
+    cut_into_units,
+    indexed_units,
+    source_files,
+    source_folder,
+)
 from data.archives.members import (
     error_text,
     is_photo_name,
@@ -99,11 +105,14 @@ class Tars:
             tars = {parts[0]: parts}
         else:
             tars = tar_files(files)
-            packed = [file for file in files if unpacked_name(file) not in ("", *tars)]
+            parts = {path for paths in tars.values() for path in paths}  # the 181st may be .gz
+            others = (file for file in files if file not in parts)
+            packed = [file for file in others if unpacked_name(file) not in ("", *tars)]
             if packed:
                 raise _compressed(self.source / packed[0], "compressed")
         if not tars:
             raise ValueError(f"{self.source}: no files *.tar, expected tars of photos (--source)")
+        check_readable(self.source, (path for parts in tars.values() for path in parts))
         for first in tars:
             path = source_folder(self.source) / first
             with path.open("rb") as file:

@@ -5,14 +5,14 @@ import io
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 _PACKED = "gz|bz2|xz|zst|lz4|lzma"
 _PART = re.compile(
-    rf"(?P<whole>.+\.tar)[._-]?(?!(?:{_PACKED})\Z)(?P<word>part[._-]?)?(?P<number>\d+|[a-z]{{2,6}})",
+    r"(?P<whole>.+\.tar)[._-]?(?P<word>part[._-]?)?(?P<number>\d+|[a-z]{2,6})",
     re.IGNORECASE,
 )
 _COMPRESSED_NAME = re.compile(
@@ -21,7 +21,7 @@ _COMPRESSED_NAME = re.compile(
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def tar_files(paths: Iterable[str]) -> dict[str, list[str]]:
+def tar_files(paths: Sequence[str]) -> dict[str, list[str]]:
     """The tars among paths: first file -> all its files in order; one file where it is not cut.
 
     Parts are `NAME.tar.00`, `NAME.tar.aa`, `NAME.tar.part1` and the like.
@@ -39,8 +39,9 @@ def tar_files(paths: Iterable[str]) -> dict[str, list[str]]:
     found = {path: [path] for path in whole}
     for (stem, _, digits), parts in groups.items():
         parts.sort(key=_part_order)
-        if not digits and len(parts) == 1 and _value(_number(parts[0])):
-            continue  # NAME.tar.gz and its kin
+        numbers = [_number(part) for part in parts]
+        if not digits and _value(numbers[0]) and not (len(parts) > 1 and _is_run(numbers)):
+            continue  # files of another kind, as NAME.tar.gz and NAME.tar.sha
         if stem in found:
             raise ValueError(
                 f"{stem} lies beside its parts ({parts[0]}, ...), expected one of the two (--source)"
@@ -120,10 +121,9 @@ class _JoinedFile(io.RawIOBase):
         if self._position >= self._starts[-1]:
             return 0
         number = bisect_right(self._starts, self._position) - 1
-        left = self._starts[number + 1] - self._position
         file = self._part(number)
         file.seek(self._position - self._starts[number])
-        read = file.readinto(memoryview(buffer)[:left])
+        read = file.readinto(buffer)
         self._position += read
         return read
 
@@ -160,16 +160,21 @@ def _value(number: str) -> int:
 
 
 def _is_follower(number: str, following: str) -> bool:
-    # Where its numbers run out, `split` goes on with longer ones.
-    return len(following) > len(number) or _value(following) == _value(number) + 1
+    # Where its numbers run out, `split` goes on with longer ones: 89, 9000, ... and yz, zaaa, ...
+    longer = len(following) > len(number) and following.lower().lstrip("z9").strip("a0") == ""
+    return longer or _value(following) == _value(number) + 1
+
+
+def _is_run(numbers: Sequence[str]) -> bool:
+    return all(_is_follower(number, following) for number, following in pairwise(numbers))
 
 
 def _check_complete(parts: Sequence[str]) -> None:
-    numbers = [_number(part) for part in parts]
-    if _value(numbers[0]) > (1 if numbers[0].isdigit() else 0):
+    first = _number(parts[0])
+    if _value(first) > (1 if first.isdigit() else 0):
         raise ValueError(f"{parts[0]}: the parts before it are missing (--source)")
-    for part, number, following in zip(parts, numbers, numbers[1:], strict=False):
-        if not _is_follower(number, following):
+    for part, following in pairwise(parts):
+        if not _is_follower(_number(part), _number(following)):
             raise ValueError(
                 f"{part}: the part after it is missing, the next is {following} (--source)"
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.archives.contract import Member, Unit
-from data.archives.files import cut_into_units, indexed_units, source_files, source_folder
+from data.archives.files import cut_into_units, files_ending, indexed_units, source_folder
 from data.archives.members import (
     error_text,
     is_photo_name,
@@ -54,11 +54,7 @@ class Zips:
         Raises:
             ValueError: There are no zips, or no photos in them.
         """
-        files = source_files(self.source)
-        if self.source.is_dir():
-            files = [file for file in files if file.lower().endswith(".zip")]
-        if not files:
-            raise ValueError(f"{self.source}: no files *.zip, expected zips of photos (--source)")
+        files = files_ending(self.source, (".zip",), "zips of photos")
         return indexed_units(workdir, _SHAPE, self.source, files, self._spans(files))
 
     def read(self, unit: Unit) -> Iterator[Member]:

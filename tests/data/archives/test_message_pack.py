@@ -117,6 +117,28 @@ def test_after_damage_the_rest_is_one_problem(tmp_path, bad):
     assert kinds(members)[0] in ("damaged archive", "truncated archive")
 
 
+def test_an_item_of_many_objects_is_no_photo(tmp_path):
+    file = tmp_path / "one.msg"
+    file.write_bytes(
+        item(0) + msgpack.packb({str(number): None for number in range(600)}) + item(1)
+    )
+    assert kinds(read_all(MessagePackShards(file), tmp_path)) == ["damaged archive"]
+
+
+def test_a_large_item_is_not_read(tmp_path):
+    path = tmp_path / "one.msg"
+    size = 80 * 2**20
+    with path.open("wb") as file:
+        file.write(b"\x82\xa2id\xa1x\xa5image\xc6" + size.to_bytes(4, "big"))
+        file.seek(size, 1)
+        file.write(item(1))
+    tracemalloc.start()
+    members = read_all(MessagePackShards(path), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kinds(members) == ["too large file"] and members[1].id == "a_b_1" and peak < 2**20
+
+
 def test_what_steps_over_agrees_with_the_library(tmp_path):
     values = [
         *(None, True, False, 0, 127, 128, 2**16, 2**32, -1, -33, -(2**20), -(2**40), 0.5),

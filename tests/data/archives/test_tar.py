@@ -1,12 +1,15 @@
 import io
 import os
 import pickle
+import random
+import string
 import tarfile
 import tracemalloc
 
 import pytest
 
 from data.archives.tar import Tars
+from data.archives.tar_parts import tar_files
 from tests.data.archives.conftest import photo, problems, read_all
 
 
@@ -105,6 +108,35 @@ def test_a_missing_part_is_told(tmp_path):
         Tars(tmp_path).units(tmp_path / "work")
 
 
+def test_numbers_as_split_counts_on():
+    letters = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    letters = letters[: letters.index("yz") + 1] + ["zaaa", "zaab"]
+    digits = [f"{number:02d}" for number in range(90)] + ["9000", "9001"]
+    for numbers in (letters, digits):
+        parts = [f"x.tar.{number}" for number in numbers]
+        shuffled = random.Random(0).sample(parts, len(parts))
+        assert tar_files(shuffled) == {parts[0]: parts}
+        for lost in (1, 50, len(parts) - 2):
+            with pytest.raises(ValueError, match="the part after it is missing"):
+                tar_files(parts[:lost] + parts[lost + 1 :])
+
+
+def test_a_part_may_be_named_gz(tmp_path):
+    letters = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    pieces = cut(packed(PHOTOS), 190)
+    assert len(pieces) > letters.index("gz")
+    for number, piece in enumerate(pieces):
+        (tmp_path / f"photos.tar.{letters[number]}").write_bytes(piece)
+    assert good(read_all(Tars(tmp_path), tmp_path / "work")) == IDS
+
+
+def test_files_of_another_kind_beside_a_tar(tmp_path):
+    for name in ("photos.tar.idx", "photos.tar.sha", "photos.tar.md", "photos.tar.md5"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "photos.tar").write_bytes(packed(PHOTOS))
+    assert good(read_all(Tars(tmp_path), tmp_path / "work")) == IDS
+
+
 def test_a_tar_beside_its_parts(tmp_path):
     for name in ("photos.tar", "photos.tar.00"):
         (tmp_path / name).write_bytes(packed(PHOTOS))
@@ -161,7 +193,7 @@ def test_bad_json(tmp_path):
         b"\xff",
         b"[" * 100000,
         b'{"a": ' * 100000,
-        b'"' + b"x" * 2**20 + b'"',
+        b'{"a": "' + b"x" * 2**20 + b'"}',
         b"",
     ]
     content = [
@@ -282,6 +314,31 @@ def test_bad_pax_headers(tmp_path, records):
     assert len(kinds(members)) == 1 and good(members)[-9:] == IDS[1:]
 
 
+def test_a_folder_with_a_size_has_no_content(tmp_path):
+    folder = special("a/b", tarfile.DIRTYPE)
+    folder.size = 4096
+    link = special("a/c.jpg", tarfile.LNKTYPE, "a/b/0.jpg")
+    link.size = 4096
+    (tmp_path / "0.tar").write_bytes(packed([folder, link, *PHOTOS]))
+    members = read_all(Tars(tmp_path), tmp_path / "work")
+    assert kinds(members) == ["not a file"] and good(members) == IDS
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_huge_long_name_is_not_read(tmp_path, kind):
+    header = special("long", kind)
+    header.size = 16 * 2**20
+    with (tmp_path / "0.tar").open("wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        file.seek(header.size, 1)
+        file.write(packed(PHOTOS))
+    tracemalloc.start()
+    members = read_all(Tars(tmp_path), tmp_path / "work")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kinds(members) == ["damaged archive"] and good(members) == IDS and peak < 8 * 2**20
+
+
 def test_concatenated_tars_are_read_on(tmp_path):
     (tmp_path / "0.tar").write_bytes(packed(PHOTOS[:5]) + packed(PHOTOS[5:]))
     members = read_all(Tars(tmp_path), tmp_path / "work")
@@ -331,6 +388,10 @@ def test_archives_that_are_none(tmp_path):
         Tars(tmp_path / "nowhere").units(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.tar.*--source"):
         Tars(tmp_path).units(tmp_path)
+    (tmp_path / "1.tar").symlink_to("nowhere.tar")
+    with pytest.raises(ValueError, match=r"1.tar: cannot be read.*--source"):
+        Tars(tmp_path).units(tmp_path)
+    (tmp_path / "1.tar").unlink()
     for content in (b"", bytes(10240), photo(0), packed([("a.txt", b"x")])):
         (tmp_path / "0.tar").write_bytes(content)
         with pytest.raises(ValueError, match=r"no photos in 1 tars.*--source"):

@@ -158,6 +158,10 @@ def test_archives_that_are_none(tmp_path):
         Zips(tmp_path / "nowhere").units(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.zip.*--source"):
         Zips(tmp_path).units(tmp_path)
+    (tmp_path / "1.zip").symlink_to("nowhere.zip")
+    with pytest.raises(ValueError, match=r"1.zip: cannot be read.*--source"):
+        Zips(tmp_path).units(tmp_path)
+    (tmp_path / "1.zip").unlink()
     (tmp_path / "0.zip").write_bytes(photo(0))
     with pytest.raises(
         ValueError, match=r"no photos in 1 zips \(File is not a zip file\).*--source"
