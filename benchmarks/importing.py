@@ -167,9 +167,10 @@ def main() -> None:
             rate = given.photos / seconds
             hours = MP16_PHOTOS / rate / 3600
             how = "beam" if "--beam" in flags else f"{workers} workers"
+            ahead = f"4.72 M: {hours:.2f} h, on 64 cores {hours * workers / 64:.2f} h"
             print(
                 f"{shape:13} {how:10} {sum(counts.values()):>9,} photos {seconds:7.1f} s "
-                f"{rate:7,.0f} photos/s {memory:6,.0f} MB; 4.72 M: {hours:.2f} h, on 64 cores {hours * workers / 64:.2f} h",
+                f"{rate:7,.0f} photos/s {memory:6,.0f} MB; {ahead}",
                 flush=True,
             )
             shutil.rmtree(source)
