@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
-from geosurge_jax.input.dataset import RecordSource, Split, open_dataset
+from geosurge_jax.input.dataset import Split, open_dataset
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 
@@ -218,8 +218,7 @@ def test_a_damaged_shard_costs_its_record_only(train_split, ramp_dataset, tmp_pa
 @pytest.mark.parametrize("latlng", [(np.nan, 0.0), (91.0, 0.0), (0.0, 180.0), (0.0, np.inf)])
 def test_bad_coordinates_count_as_damage(train_split, latlng):
     record = train_split.records[0] | {"latlng": np.array(latlng)}
-    record |= {field: b"" for field in ("id", "author", "licence")}
-    split = Split("one", RecordSource([record]), np.array([latlng]), train_split.shards[:1])
+    split = Split("one", [record], np.array([latlng]), train_split.shards[:1])
     bad = BadRecords("one", 1, 1.0)
     (batch,) = batches(split, 1, bad_records=bad, batch_size=1)
     assert batch["mask"] == [0] and (batch["latlng"] == 0).all()
