@@ -9,6 +9,8 @@ frequency (Field 1987), random phases. Ways, one process after another, all of t
 
     ours, fast    train_batches with resampling "fast", as many threads as cores
     ours, exact   the same with resampling "exact"
+    no pixels     ours without decoding and resizing photos, on one thread: what holds the interpreter, and so
+                  the most that the threads of one process make together, whatever its cores
     torch         DataLoader with as many worker processes as cores; Pillow decodes and resizes files; only
                   where torch is installed (requirements-parity.txt)
 
@@ -34,6 +36,7 @@ import numpy as np
 from PIL import Image
 
 from data.write import write_dataset
+from geosurge_jax.input import pipeline
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import open_dataset
 from geosurge_jax.input.geometry import Framing, random_resized_crop
@@ -46,7 +49,7 @@ JPEG_QUALITY, CONTRAST = 90, 13.5  # together about 56 kB
 DISTINCT = 64
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 BATCH = 64
-WAYS = ("ours, fast", "ours, exact", "torch")
+WAYS = ("ours, fast", "ours, exact", "no pixels", "torch")
 
 
 def scene(rng: np.random.Generator) -> tuple[bytes, bytes]:
@@ -184,7 +187,11 @@ def measure(directory: Path, way: str, size: int, cores: int, seconds: float) ->
     if way == "torch":
         batches = torch_batches(directory, size, cores)
     else:
-        batches = our_batches(directory, size, cores, way.removeprefix("ours, "))
+        resampling = "exact" if way == "ours, exact" else "fast"
+        if way == "no pixels":
+            blank, cores = np.zeros((size, size, 3), np.uint8), 1
+            pipeline.photo_crop = lambda *_: blank
+        batches = our_batches(directory, size, cores, resampling)
     before = held_bytes("VmRSS")
     for _ in range(2 * cores):
         next(batches)

@@ -107,6 +107,9 @@ def train_batches(
 ) -> TrainBatches:
     """Infinite training batches of this process, reshuffled and augmented anew each epoch.
 
+    What it holds: `prefetch` batches of B * size * size * 4 bytes, the one handed out, and in each thread the
+    encoded photos of 16 records and the pixels of one.
+
     Args:
         split: The records.
         batch_size: Of the global batch.

@@ -2,6 +2,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +263,28 @@ def test_the_list_of_bad_records_is_cut_off():
         bad.report(index, f"shard, {index}", "broken")
     with pytest.raises(BadRecordsError, match="and 50 more"):
         bad.check()
+
+
+def test_no_more_batches_are_held_than_asked_for(train_split):
+    made = []
+    source = train_batches(
+        train_split,
+        batch_size=4,
+        framing=Framing(8),
+        augmentation=PLAIN,
+        seed=3,
+        targets=lambda latlng: made.append(len(latlng)) or {},
+        bad_records=BadRecords("train", 16, 1.0),
+        threads=4,
+        prefetch=3,
+    )
+    next(source)
+    before = -1
+    while len(made) > before:  # until none has come for a while
+        before = len(made)
+        time.sleep(0.5)
+    source.close()
+    assert len(made) <= 1 + 3
 
 
 def test_an_open_iterator_leaves_quietly(ramp_dataset):
