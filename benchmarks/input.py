@@ -245,8 +245,8 @@ def main() -> None:
                     found = in_its_own_process(directory, way, size, flags.cores, flags.seconds)
                     load = os.getloadavg()[0]
                     rows.append({"round": number, "size": size, "way": way, "load": load, **found})
-    if flags.out:
-        Path(flags.out).write_text(json.dumps(rows, indent=2) + "\n")
+                    if flags.out:
+                        Path(flags.out).write_text(json.dumps(rows, indent=2) + "\n")
     report(rows, flags.cores, (("v5e-8", 8, flags.tpu_rate), ("8 GPUs", 8, flags.gpu_rate)))
 
 
