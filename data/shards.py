@@ -19,15 +19,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
 from geosurge_jax.input.manifest import Shard, file_sha256
-from geosurge_jax.input.record import SCENE_COUNTS, Record
+from geosurge_jax.input.record import NO_MAP, SCENE_COUNTS, Record
 
 _Example = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]  (made at import)
-
-NO_MAP = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
-    "0000000a49444154789c63f80f0001010100b138f6140000000049454e44ae426082"
-)
-"""A PNG of one pixel of value 255: what a record without a map stores, unknown everywhere."""
 
 
 def record_features() -> tfds.features.FeaturesDict:

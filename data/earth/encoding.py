@@ -1,6 +1,5 @@
 """Photos of the generated Earth as records, on any number of processes the same bytes."""
 
-import io
 import itertools
 import multiprocessing
 import os
@@ -12,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from data.earth.geography import World, build_world
 from data.earth.render import render_photo
 from data.earth.sampling import Plan, plan_photos, sample_nuisance
+from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.input.record import Record
 
 LICENCE = "CC0-1.0"
@@ -85,7 +84,7 @@ def _render_chunk(world: World, plan: Plan, indexes: np.ndarray, size: int) -> l
                 id=f"planet-{seed}-{index:07d}",
                 image=simplejpeg.encode_jpeg(pixels, quality=_JPEG_QUALITY, colorsubsampling="444"),
                 latlng=tuple(latlng),
-                segmentation=_png(classes),
+                segmentation=write_plain_png(classes),
                 scene=scene,
                 author=author_name(seed, author),
                 licence=LICENCE,
@@ -97,12 +96,6 @@ def _render_chunk(world: World, plan: Plan, indexes: np.ndarray, size: int) -> l
 def author_name(seed: int, author: int) -> str:
     """Name of an author by number."""
     return f"planet-{seed}-author-{author:06d}"
-
-
-def _png(classes: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(classes).save(stream, "PNG", optimize=False, compress_level=6)
-    return stream.getvalue()
 
 
 def _render_in_parallel(tasks: list[tuple], workers: int) -> Iterator[Record]:

@@ -4,14 +4,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.dataset import Split
-from geosurge_jax.input.geometry import WHOLE, Box, Framing, evaluation_crops
-from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image, resize_crop
+from geosurge_jax.input.geometry import WHOLE, Framing, evaluation_crops
+from geosurge_jax.input.images import (
+    ImageDecodeError,
+    Photo,
+    decode_class_map,
+    decode_image,
+    open_photo,
+    resize_crop,
+)
 from geosurge_jax.input.record import NO_SCENES, UNKNOWN_CLASS, scene_problem
 
 Example = dict[str, Any]
@@ -22,6 +29,9 @@ Targets = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 PADDING = -1
 """Index of an example that only fills up the last batch."""
+
+
+Decoded = TypeVar("Decoded")
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,50 @@ class DecodedRecord:
     scene: tuple[int, ...]
 
 
-def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:
-    """Read and decode one record of a split; None, after a report, where that fails."""
+@dataclass(frozen=True)
+class OpenRecord:
+    """A record of which all is known but the photo's pixels.
+
+    Attributes:
+        photo: Decoded when asked for, which may raise ImageDecodeError.
+        class_map: uint8 [h, w], any size, 255 = unknown.
+        latlng: Degrees, (0, 0) where it is not known (plain files).
+        scene: Index in each of Places365's 3, 16 and 365 scenes, -1 = unknown.
+    """
+
+    photo: Photo
+    class_map: np.ndarray
+    latlng: tuple[float, float]
+    scene: tuple[int, ...]
+
+
+def open_record(split: Split, index: int, bad_records: BadRecords) -> OpenRecord | None:
+    """Read one record of a split; None, after a report, where that fails."""
     try:
         record = split.records[index]
     except Exception as error:  # whatever damage in a shard makes its readers raise
         bad_records.report(index, split.location(index), _one_line(error))
         return None
+    return unless_damaged(split, index, bad_records, lambda: _open_record(record))
+
+
+def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:
+    """Read and decode one record of a split; None, after a report, where that fails."""
+    record = open_record(split, index, bad_records)
+    if record is None:
+        return None
+    pixels = unless_damaged(split, index, bad_records, record.photo.pixels)
+    if pixels is None:
+        return None
+    return DecodedRecord(pixels, record.class_map, record.latlng, record.scene)
+
+
+def unless_damaged(
+    split: Split, index: int, bad_records: BadRecords, decode: Callable[[], Decoded]
+) -> Decoded | None:
+    """What `decode` gives; None, after a report, where it cannot."""
     try:
-        return _decode_record(record)
+        return decode()
     except ImageDecodeError as error:
         bad_records.report(index, split.location(index), _one_line(error))
         return None
@@ -76,18 +121,6 @@ def read_file(
         bad_records.report(index, str(path), _one_line(error))
         return None
     return DecodedRecord(pixels, class_map, (0.0, 0.0), NO_SCENES)
-
-
-def crop_pair(
-    record: DecodedRecord, box: Box, mirrored: bool, framing: Framing
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same box of a photo and of its class map, uint8 [size, size, 3] and [size, size]."""
-    square = (framing.size, framing.size)
-    pixels = resize_crop(record.pixels, box, square, framing.interpolation)
-    class_map = resize_crop(record.class_map, box, square)
-    if mirrored:
-        return pixels[:, ::-1], class_map[:, ::-1]
-    return pixels, class_map
 
 
 def evaluation_views(
@@ -144,6 +177,18 @@ def masked_example(shape: tuple[int, ...], index: int) -> Example:
     }
 
 
+def masked_batch(count: int, size: int) -> Example:
+    """As many masked examples as a batch has rows, to be filled in one by one."""
+    return {
+        "image": np.zeros((count, size, size, 3), np.uint8),
+        "segmentation": np.full((count, size, size), UNKNOWN_CLASS, np.uint8),
+        "latlng": np.zeros((count, 2), np.float64),
+        "index": np.full(count, PADDING, np.int32),
+        "mask": np.zeros(count, np.float32),
+        "scene": np.tile(np.array(NO_SCENES, np.int32), (count, 1)),
+    }
+
+
 def finish_batch(batch: Example, targets: Targets | None, bad_records: BadRecords) -> Example:
     """Add the targets, turn the coordinates into float32, stop where too much is unreadable.
 
@@ -155,7 +200,7 @@ def finish_batch(batch: Example, targets: Targets | None, bad_records: BadRecord
     return {**batch, "latlng": batch["latlng"].astype(np.float32), **added}
 
 
-def _decode_record(record: Mapping[str, Any]) -> DecodedRecord:
+def _open_record(record: Mapping[str, Any]) -> OpenRecord:
     latitude, longitude = (float(value) for value in record["latlng"])
     if not (math.isfinite(latitude) and abs(latitude) <= 90):
         raise ImageDecodeError(f"latitude {latitude}, expected -90 to 90")
@@ -164,9 +209,9 @@ def _decode_record(record: Mapping[str, Any]) -> DecodedRecord:
     scene = tuple(int(index) for index in record["scene"])
     if problem := scene_problem(scene):
         raise ImageDecodeError(problem)
-    pixels = decode_image(record["image"])
+    photo = open_photo(record["image"])
     class_map = decode_class_map(record["segmentation"])
-    return DecodedRecord(pixels, class_map, (latitude, longitude), scene)
+    return OpenRecord(photo, class_map, (latitude, longitude), scene)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,8 @@
-"""The one decoder and the one resizer, for training, evaluation and plain photo files."""
+"""The one decoder, for training, evaluation and plain photo files, and the exact resizer."""
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -8,6 +10,8 @@ from PIL import Image
 
 from geosurge_jax.input.exif import EXIF_MARK, jpeg_exif, orientation
 from geosurge_jax.input.geometry import Box
+from geosurge_jax.input.plain_png import read_plain_png
+from geosurge_jax.input.record import NO_MAP, UNKNOWN_CLASS
 
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused: a decompression bomb, or 256 MiB once decoded (Pillow's limit)."""
@@ -17,30 +21,71 @@ class ImageDecodeError(ValueError):
     """An image that cannot be decoded; the message is the reason."""
 
 
-def decode_image(content: bytes) -> np.ndarray:
-    """Decode a photo, turned upright by its EXIF orientation.
+@dataclass(frozen=True)
+class Photo:
+    """An encoded photo of which the size is known; its pixels are decoded when asked for.
+
+    Attributes:
+        height: Upright, in pixels.
+        width: Upright, in pixels.
+        reductions: By what it can be decoded smaller, rising from 1: libjpeg shrinks 8 x 8 blocks before
+            they become pixels.
+        decode: `reduction -> pixels`; see `pixels`.
+    """
+
+    height: int
+    width: int
+    reductions: tuple[int, ...]
+    decode: Callable[[int], np.ndarray]
+
+    def pixels(self, reduction: int = 1) -> np.ndarray:
+        """Decode: uint8 [ceil(height / reduction), ceil(width / reduction), 3].
+
+        A pixel of the result covers `reduction` pixels of each side, from the upper left corner; the last
+        row and column may reach over the edge.
+
+        Raises:
+            ImageDecodeError: Truncated or otherwise damaged.
+        """
+        return self.decode(reduction)
+
+
+def open_photo(content: bytes) -> Photo:
+    """Read as much of a photo as its size needs: the header of a JPEG, all of other formats.
 
     simplejpeg decodes JPEG with one or three channels, Pillow everything else: PNG, WebP, CMYK,
-    palettes, and JPEG that libjpeg has complaints about. 16-bit channels keep their upper 8 bits;
-    transparency is laid on white.
+    palettes, and JPEG that libjpeg has complaints about. Photos are turned upright by their EXIF
+    orientation. 16-bit channels keep their upper 8 bits; transparency is laid on white.
 
     Args:
         content: A JPEG, PNG, WebP, or another still picture that Pillow reads.
 
-    Returns:
-        uint8 [H, W, 3].
+    Raises:
+        ImageDecodeError: Not a picture, of more than `MAX_PIXELS`, or truncated where the format is decoded
+            as a whole.
+    """
+    if not content:
+        raise ImageDecodeError("empty file")
+    shape = _jpeg_shape(content) if content.startswith(b"\xff\xd8\xff") else None
+    if shape is None:
+        pixels = _decode_with_pillow(content)
+        height, width = pixels.shape[:2]
+        return Photo(height, width, (1,), lambda by: pixels)
+    has_exif = content.find(EXIF_MARK, 0, 1 << 17) >= 0
+    code = orientation(jpeg_exif(content)) if has_exif else 1
+    height, width = shape if code < 5 else shape[::-1]
+    # A photo that has to be turned would have its incomplete last row first.
+    reductions = (1, 2, 4, 8) if code == 1 else (1,)
+    return Photo(height, width, reductions, lambda by: _upright(_decode_jpeg(content, by), code))
+
+
+def decode_image(content: bytes) -> np.ndarray:
+    """Decode a photo as a whole, uint8 [H, W, 3], upright; see `open_photo`.
 
     Raises:
         ImageDecodeError: Not a picture, truncated, or of more than `MAX_PIXELS`.
     """
-    if not content:
-        raise ImageDecodeError("empty file")
-    if content.startswith(b"\xff\xd8\xff"):
-        pixels = _decode_jpeg(content)
-        if pixels is not None:
-            tiff = jpeg_exif(content) if EXIF_MARK in content[: 1 << 17] else None
-            return _upright(pixels, orientation(tiff))
-    return _decode_with_pillow(content)
+    return open_photo(content).pixels()
 
 
 def decode_class_map(content: bytes) -> np.ndarray:
@@ -55,6 +100,10 @@ def decode_class_map(content: bytes) -> np.ndarray:
     Raises:
         ImageDecodeError: Not such a PNG, truncated, or of more than `MAX_PIXELS`.
     """
+    if (
+        content == NO_MAP
+    ):  # most records of most data sets, and Pillow takes its time for one pixel too
+        return np.full((1, 1), UNKNOWN_CLASS, np.uint8)
     if not content.startswith(b"\x89PNG"):
         raise ImageDecodeError(f"class map starts with {content[:4]!r}, expected PNG")
     if content[24:26] not in (b"\x08\x00", b"\x08\x03"):
@@ -62,6 +111,9 @@ def decode_class_map(content: bytes) -> np.ndarray:
             f"class map has bit depth {content[24:25].hex()} and colour type "
             f"{content[25:26].hex()}, expected one 8-bit channel"
         )
+    plain = read_plain_png(content, MAX_PIXELS)
+    if plain is not None:
+        return plain
     with _opened(content) as image:
         return np.array(image)
 
@@ -94,21 +146,35 @@ def resize_crop(
     columns = (box.left + across * (box.right - box.left)) * width
     rows = rows.astype(np.intp).clip(0, height - 1)
     columns = columns.astype(np.intp).clip(0, width - 1)
-    return pixels[rows[:, None], columns]
+    return pixels[rows][:, columns]
 
 
-def _decode_jpeg(content: bytes) -> np.ndarray | None:
-    """Pixels of a gray or three-channel JPEG; None where Pillow has to have a look."""
+def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
+    """Height and width of a gray or three-channel JPEG as stored; None where Pillow has to have a look."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace in ("CMYK", "YCCK"):
-            return None
-        _check_pixels(int(height), int(width))
-        return simplejpeg.decode_jpeg(content, colorspace="RGB")
-    except ImageDecodeError:
-        raise
     except ValueError:
         return None
+    if colorspace in ("CMYK", "YCCK"):
+        return None
+    _check_pixels(int(height), int(width))
+    return int(height), int(width)
+
+
+def _decode_jpeg(content: bytes, reduction: int) -> np.ndarray:
+    try:
+        if reduction == 1:
+            return simplejpeg.decode_jpeg(content, colorspace="RGB")
+        height, width = (int(side) for side in simplejpeg.decode_jpeg_header(content)[:2])
+        return simplejpeg.decode_jpeg(
+            content,
+            colorspace="RGB",
+            min_height=-(-height // reduction),
+            min_width=-(-width // reduction),
+        )
+    except ValueError:
+        with _opened(content) as image:
+            return np.array(image.convert("RGB").reduce(reduction))
 
 
 def _decode_with_pillow(content: bytes) -> np.ndarray:

@@ -41,6 +41,12 @@ NO_SCENES = (UNKNOWN_SCENE, UNKNOWN_SCENE, UNKNOWN_SCENE)
 UNKNOWN_CLASS = 255
 """Value of a segmentation map where the class is not known."""
 
+NO_MAP = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c63f80f0001010100b138f6140000000049454e44ae426082"
+)
+"""A PNG of one pixel of value 255: what a record without a map stores, unknown everywhere."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -2,13 +2,14 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
-from geosurge_jax.input.dataset import RecordSource, Split, open_dataset
+from geosurge_jax.input.dataset import Split, open_dataset
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 
@@ -218,8 +219,7 @@ def test_a_damaged_shard_costs_its_record_only(train_split, ramp_dataset, tmp_pa
 @pytest.mark.parametrize("latlng", [(np.nan, 0.0), (91.0, 0.0), (0.0, 180.0), (0.0, np.inf)])
 def test_bad_coordinates_count_as_damage(train_split, latlng):
     record = train_split.records[0] | {"latlng": np.array(latlng)}
-    record |= {field: b"" for field in ("id", "author", "licence")}
-    split = Split("one", RecordSource([record]), np.array([latlng]), train_split.shards[:1])
+    split = Split("one", [record], np.array([latlng]), train_split.shards[:1])
     bad = BadRecords("one", 1, 1.0)
     (batch,) = batches(split, 1, bad_records=bad, batch_size=1)
     assert batch["mask"] == [0] and (batch["latlng"] == 0).all()
@@ -263,6 +263,28 @@ def test_the_list_of_bad_records_is_cut_off():
         bad.report(index, f"shard, {index}", "broken")
     with pytest.raises(BadRecordsError, match="and 50 more"):
         bad.check()
+
+
+def test_no_more_batches_are_held_than_asked_for(train_split):
+    made = []
+    source = train_batches(
+        train_split,
+        batch_size=4,
+        framing=Framing(8),
+        augmentation=PLAIN,
+        seed=3,
+        targets=lambda latlng: made.append(len(latlng)) or {},
+        bad_records=BadRecords("train", 16, 1.0),
+        threads=4,
+        prefetch=3,
+    )
+    next(source)
+    before = -1
+    while len(made) > before:  # until none has come for a while
+        before = len(made)
+        time.sleep(0.5)
+    source.close()
+    assert len(made) <= 1 + 3
 
 
 def test_an_open_iterator_leaves_quietly(ramp_dataset):
