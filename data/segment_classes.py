@@ -1,12 +1,10 @@
 """The classes of a segmenter, or of maps made elsewhere, as those of ADE20K."""
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from data.ade20k import CLASSES, UNKNOWN, canonical, class_id, is_ade20k
 
@@ -100,10 +98,3 @@ def _our_id(text: str) -> int:
             raise ValueError(f"our class {text}, expected 0 to {len(CLASSES) - 1} or {UNKNOWN}")
         return int(text)
     return class_id(canonical(text))
-
-
-def class_map_png(classes: np.ndarray) -> bytes:
-    """A class map, uint8 [H, W], as `Record.segmentation` holds it."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(classes)).save(file, "PNG", optimize=True)
-    return file.getvalue()

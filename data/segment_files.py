@@ -11,10 +11,11 @@ import numpy as np
 from data.ade20k import CLASSES, UNKNOWN
 from data.folder_rows import in_threads
 from data.rewritten_shard import NewMap
-from data.segment_classes import class_map_png, read_class_table
+from data.segment_classes import read_class_table
 from data.shards import StoredRecord
 from data.strip import strip_metadata
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
+from geosurge_jax.input.plain_png import write_plain_png
 
 _FLAG = "(--maps)"
 
@@ -100,7 +101,7 @@ class FileMaps:
         except ImageDecodeError as error:
             raise ValueError(f"{path}: {error} {_FLAG}") from None
         if self._table is not None:
-            return class_map_png(self._table[classes])
+            return write_plain_png(self._table[classes])
         present = np.unique(classes)
         wrong = present[(present >= len(CLASSES)) & (present != UNKNOWN)]
         if wrong.size:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from data.rewritten_shard import NewMap
-from data.segment_classes import class_map_png
 from data.shards import StoredRecord
 from geosurge_jax.input.geometry import WHOLE
 from geosurge_jax.input.images import ImageDecodeError, decode_image, resize_crop
+from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.interop.segmenter import Segmenter, load_segmenter
 from geosurge_jax.models.class_maps import map_size
 from geosurge_jax.training.mesh import MeshConfig, make_mesh
@@ -147,7 +147,7 @@ class ModelMaps:
             maps = self._segmenter.maps(
                 [photo for photo, _ in photos], [size for _, size in photos]
             )
-        encoded = pool.map(lambda found: class_map_png(self._table[found]), maps)
+        encoded = pool.map(lambda found: write_plain_png(self._table[found]), maps)
         for one in prepared:
             yield NewMap(None, one) if isinstance(one, str) else NewMap(next(encoded))
 

@@ -13,10 +13,10 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from data.rewrite import Rewrite
 from data.rewritten_shard import NewMap
-from data.segment_classes import class_map_png
 from data.shards import NO_MAP
 from data.write import write_dataset
 from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.input.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ COUNT = 15
 
 
 def photo(number: int) -> bytes:
-    return class_map_png(np.full((4 + number, 6), 10 * number, np.uint8))
+    return write_plain_png(np.full((4 + number, 6), 10 * number, np.uint8))
 
 
 def make_dataset(directory: Path) -> Path:
@@ -58,7 +58,7 @@ def new_map(record) -> NewMap:
     number = int(record.id[1:])
     if number == 4:
         return NewMap(None, "unreadable image: why not")
-    return NewMap(class_map_png(np.full((2, 2), number, np.uint8)))
+    return NewMap(write_plain_png(np.full((2, 2), number, np.uint8)))
 
 
 def change(records):
@@ -127,7 +127,7 @@ def test_all_but_the_map_stays_the_same_bytes(source, whole):
 def test_what_became_of_records_is_counted(whole):
     counts = whole.counts
     assert (counts.maps, counts.without) == (COUNT - 1, {"unreadable image": 1})
-    sizes = [len(class_map_png(np.full((2, 2), n, np.uint8))) for n in range(COUNT) if n != 4]
+    sizes = [len(write_plain_png(np.full((2, 2), n, np.uint8))) for n in range(COUNT) if n != 4]
     assert counts.map_bytes == sum(sizes)
 
 

@@ -14,12 +14,13 @@ from PIL import Image
 
 from data.ade20k import CLASSES
 from data.segment import main, segment
-from data.segment_classes import class_map_png, class_table
+from data.segment_classes import class_table
 from data.segment_model import ModelMaps
 from data.shards import NO_MAP, StoredRecord
 from data.write import write_dataset
 from geosurge_jax.input.dataset import open_dataset
 from geosurge_jax.input.images import decode_class_map
+from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.input.record import Record
 from geosurge_jax.interop.families.segformer import FAMILY, PUBLISHED
 from geosurge_jax.interop.writing import write_model
@@ -67,7 +68,7 @@ def identity(number: int) -> str:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     records = [
-        Record(id=identity(n), image=photo(n), latlng=(n, n), segmentation=class_map_png(MAP))
+        Record(id=identity(n), image=photo(n), latlng=(n, n), segmentation=write_plain_png(MAP))
         for n in range(len(SHAPES))
     ]
     return write_dataset(

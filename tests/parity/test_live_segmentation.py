@@ -12,12 +12,12 @@ from PIL import Image
 
 from data.ade20k import CLASSES
 from data.segment import segment
-from data.segment_classes import class_map_png
 from data.segment_library import LibrarySegmenter
 from data.segment_model import NativeSegmenter
 from data.write import write_dataset
 from geosurge_jax.input.dataset import open_dataset
 from geosurge_jax.input.images import decode_class_map
+from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.input.record import Record
 from geosurge_jax.interop.families.segformer import FAMILY, PUBLISHED
 from geosurge_jax.interop.writing import write_model
@@ -190,7 +190,7 @@ def test_mask2former_by_the_library(dataset, tmp_path):
         stored = decode_class_map(record["segmentation"])
         assert stored.shape == size
         np.testing.assert_array_equal(stored, expected.numpy())
-        assert class_map_png(stored) == record["segmentation"]
+        assert write_plain_png(stored) == record["segmentation"]
         several |= len(np.unique(stored)) > 1
     assert several
 
