@@ -25,7 +25,7 @@ def experiment(name: str, system_name: str, system: dict[str, Any]) -> dict[str,
     config["data"] = dict(
         dataset="prepared",
         directory="datasets",
-        source="datasets/mp16/1.0.0",
+        source="datasets/mp16/2.0.0",
         photos=0,
         size=0,
         seed=0,
