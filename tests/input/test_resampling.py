@@ -17,7 +17,9 @@ from geosurge_jax.input.pipeline import Augmentation, train_batches
 from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.input.resampling import photo_crop, reduction_for
 
-pytest.importorskip("cykooz_resizer", reason="no wheel for this platform: resampling is exact")
+pytest.importorskip(
+    "cykooz_resizer", reason="cykooz-resizer has no wheel for Linux on ARM; goes once it has"
+)
 
 
 def natural(height: int, width: int, seed: int) -> np.ndarray:
