@@ -142,7 +142,7 @@ def write_photo_rows(table: Table, directory: Path) -> None:
     text_index: dict[str, int] = {}
     rejections: list[Rejection] = []
     for row in table:
-        identity = photo_id(row.values.get("id") or row.values.get("file", ""))
+        identity = photo_id(row.values.get("file") or row.values.get("id", ""))
         try:
             _check_identity(row, identity)
             parsed = parse_row(row.number, row.values)

@@ -44,7 +44,10 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     dataset = assembly.open_run_dataset(config)
     splits = {name: dataset.split(name) for name in dataset.manifest.splits}
     training = splits.get("train", next(iter(splits.values())))
-    hierarchy = make_geography(config, training.latlng).hierarchy
+    try:
+        hierarchy, cells = make_geography(config, training.latlng).hierarchy, ""
+    except ValueError as error:  # a benchmark has too few places for a training set's thresholds
+        hierarchy, cells = None, f"No geocells of the config: {error}."
     looked_at = {name: _decoded(split) for name, split in splits.items()}
     maps = tuple(
         Picture(
@@ -56,7 +59,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     )
     sheet = _sheet(training, looked_at[training.name], hierarchy, dataset)
     sections = [
-        Section("Photos", (_counts(dataset, splits, hierarchy), _looks(looked_at))),
+        Section("Photos", (_counts(dataset, splits, hierarchy, cells), _looks(looked_at))),
         Section("Rejected when the dataset was made", (_rejected(dataset.directory),)),
         Section("Places", maps),
         Section(f"Photos of {training.name}", (sheet,)),
@@ -79,10 +82,11 @@ def _decoded(split: Split) -> Decoded:
     return {int(index): read_record(split, int(index), bad) for index in chosen}
 
 
-def _counts(dataset: Dataset, splits: Mapping[str, Split], hierarchy: Hierarchy) -> Table:
+def _counts(
+    dataset: Dataset, splits: Mapping[str, Split], hierarchy: Hierarchy | None, problem: str
+) -> Table:
     rows = []
     for name, split in splits.items():
-        cells = hierarchy.assign(split.latlng)
         rows.append(
             (
                 name,
@@ -90,18 +94,30 @@ def _counts(dataset: Dataset, splits: Mapping[str, Split], hierarchy: Hierarchy)
                 f"{len(np.unique(split.latlng, axis=0)):,}",
                 f"{len(split.shards):,}",
                 f"{sum(shard.size for shard in split.shards) / 1e6:,.1f}",
-                f"{100 * np.mean(cells[:, -1] >= 0):.1f}",
-                f"{100 * np.mean((cells < 0).all(axis=1)):.1f}",
+                *_shares_in_cells(hierarchy, split.latlng),
             )
+        )
+    if hierarchy is not None:
+        problem = (
+            f"Geocells of the config: {', '.join(str(len(p.ids)) for p in hierarchy.partitions)}."
         )
     return Table(
         ("split", "photos", "places", "shards", "MB", "in a finest cell, %", "in no cell, %"),
         tuple(rows),
         (
             f"{dataset.manifest.description} Licence: {dataset.manifest.licence}",
-            f"Geocells of the config: {', '.join(str(len(p.ids)) for p in hierarchy.partitions)}.",
+            problem,
         ),
     )
+
+
+def _shares_in_cells(hierarchy: Hierarchy | None, latlng: np.ndarray) -> tuple[str, str]:
+    """Percent of photos in a finest cell, and in no cell of any level."""
+    if hierarchy is None:
+        return "", ""
+    cells = hierarchy.assign(latlng)
+    finest, none = np.mean(cells[:, -1] >= 0), np.mean((cells < 0).all(axis=1))
+    return f"{100 * finest:.1f}", f"{100 * none:.1f}"
 
 
 def _looks(looked_at: Mapping[str, Decoded]) -> Table:
@@ -157,7 +173,9 @@ def _rejected(directory: Path) -> Table:
     return Table(("kind", "for example", "reason", "photos"), tuple(rows), (note,), text_columns=3)
 
 
-def _sheet(split: Split, decoded: Decoded, hierarchy: Hierarchy, dataset: Dataset) -> Picture:
+def _sheet(
+    split: Split, decoded: Decoded, hierarchy: Hierarchy | None, dataset: Dataset
+) -> Picture:
     readable = [(index, record) for index, record in decoded.items() if record is not None][:_SHOWN]
     samples = [_sample(split, index, record, hierarchy) for index, record in readable]
     colours = class_colours(len(dataset.manifest.segmentation_classes))
@@ -165,12 +183,12 @@ def _sheet(split: Split, decoded: Decoded, hierarchy: Hierarchy, dataset: Datase
     return Picture("photos.png", caption, draw_samples(samples, colours))
 
 
-def _sample(split: Split, index: int, record: DecodedRecord, hierarchy: Hierarchy) -> Sample:
+def _sample(split: Split, index: int, record: DecodedRecord, hierarchy: Hierarchy | None) -> Sample:
     latitude, longitude = record.latlng
-    cell = int(hierarchy.assign(np.array([record.latlng]))[0, -1])
-    finest = hierarchy.partitions[-1]
     where = "no finest cell"
-    if cell >= 0:
+    cell = -1 if hierarchy is None else int(hierarchy.assign(np.array([record.latlng]))[0, -1])
+    if hierarchy is not None and cell >= 0:
+        finest = hierarchy.partitions[-1]
         where = f"cell {cell_tokens(finest.ids[[cell]])[0]}, photos: {finest.counts[cell]:,}"
     name = split.records[index]["id"]
     return Sample(

@@ -33,7 +33,17 @@ def page(tmp_path_factory):
     config = geosurge.get_config("folder")
     config.data.update(dataset="prepared", source=str(dataset))
     inspect.run(config.to_dict(), directory / "workdir")
+    few = geosurge.get_config()
+    few.data.source = str(dataset)
+    inspect.run(few.to_dict(), directory / "few")
     return directory / "workdir" / "inspect"
+
+
+def test_too_few_places_for_geocells_are_said(page):
+    markdown = (page.parents[1] / "few" / "inspect" / "report.md").read_text()
+    assert (
+        "No geocells of the config: no cell of 40 photos holds at least min_images=50" in markdown
+    )
 
 
 def row(page, begin):

@@ -185,6 +185,16 @@ def test_an_archive_may_say_itself_where_photos_were_taken(tmp_path):
     assert json.loads((directory / SUMMARY_FILE).read_text())["rejected"] == {"no position": 1}
 
 
+def test_a_table_with_ids_of_its_own_is_met_by_its_files(tmp_path):
+    (tmp_path / "t.csv").write_text("id,file,lat,lon\nown_1,a/b.jpg,1,2\n")
+    archive = Listed([("a/b.jpg", jpeg(1))])
+    given = open_table(tmp_path / "t.csv", {}, ("latitude", "longitude"))
+    directory = import_archive(
+        tmp_path, job(given, archive, fractions={"test": 1.0}), on_this_machine(1)
+    )
+    assert [r["id"] for r in open_dataset(directory).split("test").records] == ["a_b"]
+
+
 def test_the_first_photo_of_an_id_counts(tmp_path):
     values = {name: {"lat": "1", "lon": "2"} for name in ("a/b.jpg", "a_b.jpg")}
     archive = Listed([("a/b.jpg", jpeg(1)), ("a_b.jpg", jpeg(2))], 1, values)
