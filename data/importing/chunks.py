@@ -20,6 +20,7 @@ class ChunkIndex:
         order: Place in the shuffled data set: ascending, uint64 [N].
         key: Of the id, uint64 [N].
         identity: UTF-8 bytes of the id, [N].
+        outer: Outer folders of the path that the table does not know, int16 [N].
         group: Author or place that splits do not tear apart, uint64 [N].
         content: Of the file as it lay in the archive, uint64 [N].
         latlng: Degrees, float64 [N, 2].
@@ -30,6 +31,7 @@ class ChunkIndex:
     order: np.ndarray
     key: np.ndarray
     identity: np.ndarray
+    outer: np.ndarray
     group: np.ndarray
     content: np.ndarray
     latlng: np.ndarray
@@ -51,6 +53,7 @@ class ChunkRecord:
     order: int
     key: int
     identity: str
+    outer: int
     group: int
     content: int
     latlng: tuple[float, float]
@@ -95,6 +98,7 @@ def write_chunk(
         order=np.array([record.order for record in ordered], np.uint64),
         key=np.array([record.key for record in ordered], np.uint64),
         identity=np.array([record.identity.encode() for record in ordered], np.bytes_),
+        outer=np.array([record.outer for record in ordered], np.int16),
         group=np.array([record.group for record in ordered], np.uint64),
         content=np.array([record.content for record in ordered], np.uint64),
         latlng=np.array([record.latlng for record in ordered], np.float64).reshape(-1, 2),

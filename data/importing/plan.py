@@ -60,7 +60,8 @@ def make_plan(
 ) -> Plan:
     """Plans the shards of all splits.
 
-    Of photos of the same id the first counts, in the order of the units. Photos stand in the order of
+    Of photos of the same id the one with the fewest folders around it counts, of these the first in the
+    order of the units. Photos stand in the order of
     their shuffled places; a split is cut into the fewest shards of at most about `shard_bytes`.
 
     Args:
@@ -117,7 +118,9 @@ _Choice = tuple[np.ndarray, Callable[[int], str]]
 def _first_of_each_id(index: ChunkIndex) -> _Choice:
     """Entries stand in the order of the archive but for those of one unit, of which any may be the first."""
     keep = np.zeros(len(index), bool)
-    keep[np.unique(index.key, return_index=True)[1]] = True
+    # A photo whose whole path the table knows goes before one that has folders around it.
+    order = np.argsort(index.outer, kind="stable")
+    keep[order[np.unique(index.key[order], return_index=True)[1]]] = True
     return keep, lambda at: "duplicate id: the archive has another photo of this name"
 
 

@@ -58,13 +58,14 @@ class Scatter:
                 else:
                     identity, row = rows.find(member.ids)
                 number = row.number
-                records.append(self._record(identity, member.content, row))
+                outer = member.ids.index(identity) if rows is not None else 0
+                records.append(self._record(identity, outer, member.content, row))
             except RejectedRow as error:
                 reason = member.problem or str(error)
                 rejections.append(Rejection(number, identity, member.where, reason))
         write_chunk(self.chunks, unit.name, records, rejections)
 
-    def _record(self, identity: str, content: bytes, row: PhotoRow) -> ChunkRecord:
+    def _record(self, identity: str, outer: int, content: bytes, row: PhotoRow) -> ChunkRecord:
         record = Record(
             id=identity,
             image=checked_photo(content, self.short_side, self.quality),
@@ -79,6 +80,7 @@ class Scatter:
             order=shuffled_order(self.seed, identity),
             key=id_key(identity),
             identity=identity,
+            outer=outer,
             group=int(group_digests(keys)[0]),
             content=int.from_bytes(digest, "big"),
             latlng=row.latlng,

@@ -187,12 +187,14 @@ def test_an_archive_may_say_itself_where_photos_were_taken(tmp_path):
 
 def test_a_table_with_ids_of_its_own_is_met_by_its_files(tmp_path):
     (tmp_path / "t.csv").write_text("id,file,lat,lon\nown_1,a/b.jpg,1,2\n")
-    archive = Listed([("a/b.jpg", jpeg(1))])
+    archive = Listed([("0/a/b.jpg", jpeg(2)), ("a/b.jpg", jpeg(1)), ("z/a/b.jpg", jpeg(3))], 1)
     given = open_table(tmp_path / "t.csv", {}, ("latitude", "longitude"))
     directory = import_archive(
         tmp_path, job(given, archive, fractions={"test": 1.0}), on_this_machine(1)
     )
-    assert [r["id"] for r in open_dataset(directory).split("test").records] == ["a_b"]
+    (record,) = open_dataset(directory).split("test").records
+    assert record["id"] == "a_b"
+    assert np.array_equal(decode_image(record["image"]), decode_image(jpeg(1))), "the whole path"
 
 
 def test_the_first_photo_of_an_id_counts(tmp_path):
