@@ -7,7 +7,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-MODES = ("train", "eval", "predict", "query", "inspect", "export", "verify", "compile")
+MODES = ("train", "eval", "predict", "query", "inspect", "export", "verify", "compile", "features")
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, optionally with :variant.", lock_config=True
@@ -40,7 +40,8 @@ MODE = flags.DEFINE_enum(
     "show what the config's dataset holds on one page. export: write the bare parameters of the checkpoint "
     "as Orbax and safetensors. verify: run the first --steps steps again and say whether the losses agree "
     "bit for bit. compile: compile training step and posterior for --topology and report memory, cost and "
-    "bounds; exits with 1 where they do not fit.",
+    "bounds; exits with 1 where they do not fit. features: run the frozen image tower over the config's "
+    "dataset once and keep what it makes of the photos as a dataset that heads are trained on.",
 )
 STEPS = flags.DEFINE_integer("steps", 100, "verify: how many steps to run again.", lower_bound=1)
 TEXT_ENCODER = flags.DEFINE_string(
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> None:
         compile,
         evaluate,
         export,
+        features,
         inspect,
         league,
         predict,
@@ -90,6 +92,8 @@ def main(arguments: list[str]) -> None:
             (league if "experiments" in config else train).run(config, workdir)
         elif MODE.value == "eval":
             evaluate.run(config, workdir)
+        elif MODE.value == "features":
+            features.run(config, workdir)
         elif MODE.value == "inspect":
             inspect.run(config, workdir)
         elif MODE.value == "export":

@@ -18,6 +18,7 @@ from data.shards import WrittenSplit, record_features
 from geosurge_jax.input.manifest import (
     MANIFEST_FILE,
     DatasetError,
+    FeatureColumns,
     Manifest,
     file_sha256,
     latlng_file,
@@ -49,6 +50,7 @@ def new_manifest(
     source: Any,
     description: str,
     licence: str,
+    features: FeatureColumns | None = None,
 ) -> Manifest:
     """The manifest of a dataset of which no split is written yet."""
     return Manifest(
@@ -64,6 +66,7 @@ def new_manifest(
         description=description,
         licence=licence,
         libraries={library: metadata.version(library) for library in LIBRARIES},
+        features=features,
     )
 
 
@@ -113,7 +116,7 @@ def finish_directory(
         )
     tfds.folder_dataset.write_metadata(
         data_dir=os.fspath(directory),
-        features=record_features(),
+        features=record_features(manifest.features),
         split_infos=infos,
         version=manifest.version,
         filename_template=_filename_template(directory, manifest.name),

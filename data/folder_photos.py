@@ -7,8 +7,9 @@ import simplejpeg
 from PIL import Image
 
 from data.exif import exif_block
-from data.folder_rows import Photo, in_threads
+from data.folder_rows import Photo
 from data.strip import is_jpeg, is_png, is_still_webp, strip_metadata
+from data.threads import in_threads
 from geosurge_jax.input.exif import orientation
 from geosurge_jax.input.images import decode_image
 from geosurge_jax.input.record import Record

@@ -1,25 +1,19 @@
 """Each row of a folder's table checked: a photo that can be stored, or why it cannot."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from data.exif import gps_latlng
 from data.row_values import RejectedRow, Rejection, checked_latlng, row_latlng, row_scenes
 from data.table import Row
+from data.threads import in_threads
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image
 from geosurge_jax.input.record import UNKNOWN_CLASS
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
-_CHUNK = 512
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -92,14 +86,6 @@ def check_rows(
                 reason = f"duplicate id: already in row {seen}"
                 result = Rejection(result.row, result.id, result.file, reason)
         yield result
-
-
-def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Map in order on threads, with a bounded number of results held."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(threads) as pool:
-        while chunk := list(islice(remaining, _CHUNK)):
-            yield from pool.map(function, chunk)
 
 
 def _check(folder: Path, row: Row, classes: int) -> Photo | Rejection:

@@ -1,4 +1,4 @@
-"""A finished dataset -> a new one whose records have other class maps, shard by shard.
+"""A finished dataset -> a new one whose records have other contents, shard by shard.
 
 Each shard of the new dataset holds the records of one shard of the old one, in its order, and is finished for
 itself: shards lie in a hidden folder beside the final one, a note beside each says that it is whole, and what
@@ -29,14 +29,14 @@ from data.rewritten_shard import (
     Change,
     Counts,
     Note,
-    claim_map,
+    claim_for,
     read_note,
     write_shard,
     write_whole,
 )
 from data.shards import WrittenSplit
 from geosurge_jax.input.dataset import Dataset
-from geosurge_jax.input.manifest import DatasetError, Manifest, Shard, latlng_file
+from geosurge_jax.input.manifest import DatasetError, FeatureColumns, Manifest, Shard, latlng_file
 
 _NOT_COPIED = ("manifest.json", "dataset_info.json", "features.json")
 
@@ -64,8 +64,9 @@ class Rewrite:
         dataset: The old one.
         out: Where datasets lie.
         name: Of the new one; its version is that of the old one.
-        classes: Class names of the new maps in the order of their ids.
-        source: JSON value that describes everything the new maps depend on.
+        classes: Class names of its class maps in the order of their ids.
+        source: JSON value that describes everything the new contents depend on.
+        features: What its records hold in place of photos; None = photos.
         process: Which of the processes this is, from 0.
         processes: How many share the work.
     """
@@ -75,6 +76,7 @@ class Rewrite:
     name: str
     classes: Sequence[str]
     source: Any
+    features: FeatureColumns | None = None
     process: int = 0
     processes: int = 1
 
@@ -115,12 +117,12 @@ class Rewrite:
         """Write the shards of this process that are not there yet, and finish where all are.
 
         Args:
-            change: The maps.
+            change: What records get.
             description: What is being done, for the progress bar.
 
         Raises:
             ValueError: A dataset or a beginning of another source is in the way, a shard cannot be
-                read, or two records claim the same map.
+                read, or two records claim the same.
         """
         self.final.parent.mkdir(parents=True, exist_ok=True)
         with only_one(self.final.parent):
@@ -178,7 +180,7 @@ class Rewrite:
             for note in notes.values():
                 counts.add(note.counts if note else Counts())
                 for claim, record in (note.claims if note else {}).items():
-                    claim_map(claims, claim, record)
+                    claim_for(claims, claim, record)
             made = [(split, note) for (split, _), note in notes.items() if note]
             if len(made) < len(notes):
                 return Result(self.final, False, counts)
@@ -209,5 +211,6 @@ class Rewrite:
             self.source,
             self.manifest.description,
             self.manifest.licence,
+            self.features,
         )
         finish_directory(self.built, manifest, splits)

@@ -1,4 +1,4 @@
-"""One shard of a dataset -> the same records with other class maps, whole or not at all."""
+"""One shard of a dataset -> the same records with other contents, whole or not at all."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from google.protobuf.message import DecodeError
@@ -15,9 +16,32 @@ from data.shards import StoredRecord, finished_shard
 from geosurge_jax.input.manifest import DatasetError, Shard
 
 
+class NewContent(Protocol):
+    """What a record gets."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is new."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why there is nothing, "kind: detail"; empty = there is something."""
+        ...
+
+    @property
+    def claim(self) -> str:
+        """What no other record may have got its own from; empty = nothing."""
+        ...
+
+    def put_into(self, record: StoredRecord) -> bytes:
+        """The record as it is stored from now on."""
+        ...
+
+
 @dataclass(frozen=True)
 class NewMap:
-    """The class map that a record gets.
+    """The class map that a record gets; see `NewContent`.
 
     Attributes:
         content: A PNG, None = no map.
@@ -29,9 +53,18 @@ class NewMap:
     problem: str = ""
     claim: str = ""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the map."""
+        return len(self.content or b"")
 
-Change = Callable[[Iterator[StoredRecord]], Iterator[NewMap]]
-"""Records of one shard -> the map of each, in order; may read ahead."""
+    def put_into(self, record: StoredRecord) -> bytes:
+        """The record with the map."""
+        return record.with_segmentation(self.content)
+
+
+Change = Callable[[Iterator[StoredRecord]], Iterator[NewContent]]
+"""Records of one shard -> what each gets, in order; may read ahead."""
 
 
 @dataclass
@@ -39,19 +72,19 @@ class Counts:
     """What became of records.
 
     Attributes:
-        maps: Records with a map.
-        map_bytes: Bytes of all maps.
-        without: Records without one by kind of problem.
+        made: Records that got something.
+        made_bytes: Bytes of all that is new.
+        without: Records that got nothing, by kind of problem.
     """
 
-    maps: int = 0
-    map_bytes: int = 0
+    made: int = 0
+    made_bytes: int = 0
     without: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Counts") -> None:
         """Add what another part counted."""
-        self.maps += other.maps
-        self.map_bytes += other.map_bytes
+        self.made += other.made
+        self.made_bytes += other.made_bytes
         self.without = dict(Counter(self.without) + Counter(other.without))
 
 
@@ -63,7 +96,7 @@ class Note:
         shard: The file.
         content_bytes: Of its records.
         counts: What became of them.
-        claims: What its maps were got from -> the record.
+        claims: What its contents were got from -> the record.
     """
 
     shard: Shard
@@ -96,13 +129,13 @@ def write_shard(
         shard: What its manifest says of it.
         path: The shard to write; it appears there once it is whole and on the disk.
         workdir: On the same disk, for what is not yet whole.
-        change: The maps.
+        change: What records get.
 
     Returns:
         What is to be kept of it.
 
     Raises:
-        ValueError: The old shard cannot be read, or two records claim the same map.
+        ValueError: The old shard cannot be read, or two records claim the same.
     """
     part = workdir / f".part-{uuid.uuid4().hex}"
     counts, total = Counts(), 0
@@ -110,11 +143,11 @@ def write_shard(
     writer = ArrayRecordWriter(str(part), "group_size:1")
     try:
         for record, new in _changed(old, shard, change):
-            content = record.with_segmentation(new.content)
+            content = new.put_into(record)
             writer.write(content)
             total += len(content)
             counts.add(_counted(new))
-            claim_map(claims, new.claim, record.id)
+            claim_for(claims, new.claim, record.id)
             yield
     except BaseException:
         writer.close()
@@ -126,7 +159,7 @@ def write_shard(
     return Note(finished_shard(path, shard.records), total, counts, claims)
 
 
-def claim_map(claims: dict[str, str], claim: str, record: str) -> None:
+def claim_for(claims: dict[str, str], claim: str, record: str) -> None:
     """Raises ValueError where another record claimed the same."""
     if claim and claims.setdefault(claim, record) != record:
         raise ValueError(f"{claim}: is the map of record {claims[claim]!r} and of {record!r}")
@@ -140,8 +173,8 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def _changed(path: Path, shard: Shard, change: Change) -> Iterator[tuple[StoredRecord, NewMap]]:
-    """The records of a shard, each with its new map."""
+def _changed(path: Path, shard: Shard, change: Change) -> Iterator[tuple[StoredRecord, NewContent]]:
+    """The records of a shard, each with what it gets."""
     waiting: deque[StoredRecord] = deque()
 
     def records() -> Iterator[StoredRecord]:
@@ -160,12 +193,12 @@ def _changed(path: Path, shard: Shard, change: Change) -> Iterator[tuple[StoredR
         yield waiting.popleft(), new
         made += 1
     if made != shard.records:
-        raise RuntimeError(f"{path}: {made} maps for {shard.records} records")
+        raise RuntimeError(f"{path}: {made} contents for {shard.records} records")
 
 
-def _counted(new: NewMap) -> Counts:
-    if new.content is not None:
-        return Counts(maps=1, map_bytes=len(new.content))
+def _counted(new: NewContent) -> Counts:
+    if not new.problem:
+        return Counts(made=1, made_bytes=new.size)
     return Counts(without={new.problem.partition(":")[0]: 1})
 
 

@@ -72,6 +72,7 @@ def segment(
     if (model is None) == (maps is None):
         raise ValueError("expected either a model or a folder of maps (--model, --maps)")
     opened = open_dataset(dataset)
+    opened.check_photos("--dataset")
     file = None if class_table_file is None else Path(class_table_file)
     made: dict[str, Any] = {"maker": MAKER, "class_table": None if file is None else _digest(file)}
     if model is None:
@@ -129,14 +130,14 @@ def _report(result: Result, rewrite: Rewrite) -> None:
     if not result.finished:
         _log.info("%s: this process is done, others have shards to write", result.directory)
         return
-    if not counts.maps and not counts.without:
+    if not counts.made and not counts.without:
         _log.info("%s: already there", result.directory)
         return
-    mean = counts.map_bytes / max(counts.maps, 1)
+    mean = counts.made_bytes / max(counts.made, 1)
     total = sum(shard.records for _, shard in rewrite.shards())
     _log.info(
         "%s: %d records, %d maps of %.0f bytes each on average",
-        result.directory, total, counts.maps, mean,
+        result.directory, total, counts.made, mean,
     )  # fmt: skip
     for problem, count in sorted(counts.without.items()):
         _log.warning("%d records without a map: %s", count, problem)

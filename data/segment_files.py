@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from data.ade20k import CLASSES, UNKNOWN
-from data.folder_rows import in_threads
 from data.rewritten_shard import NewMap
 from data.segment_classes import read_class_table
 from data.shards import StoredRecord
 from data.strip import strip_metadata
+from data.threads import in_threads
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
 from geosurge_jax.input.plain_png import write_plain_png
 

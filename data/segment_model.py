@@ -1,8 +1,7 @@
 """Photos of a dataset -> class maps by a segmenter, decoded ahead of it in threads."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 
 from data.rewritten_shard import NewMap
 from data.shards import StoredRecord
+from data.threads import batches_ahead
 from geosurge_jax.input.geometry import WHOLE
 from geosurge_jax.input.images import ImageDecodeError, decode_image, resize_crop
 from geosurge_jax.input.plain_png import write_plain_png
@@ -120,27 +120,18 @@ class ModelMaps:
     def __call__(self, records: Iterator[StoredRecord]) -> Iterator[NewMap]:
         """The map of each record, in order; a batch is decoded while another is segmented."""
         with ThreadPoolExecutor(self._threads) as pool:
-            ready: list[Future[_Prepared]] = []
-            while ahead := [
-                pool.submit(self._prepare, record.image)
-                for record in islice(records, self._batch_size)
-            ]:
-                yield from self._maps(ready, pool)
-                ready = ahead
-            yield from self._maps(ready, pool)
+            for prepared in batches_ahead(self._prepare, records, self._batch_size, pool):
+                yield from self._maps(prepared, pool)
 
-    def _prepare(self, content: bytes) -> "_Prepared":
+    def _prepare(self, record: StoredRecord) -> "_Prepared":
         try:
-            pixels = decode_image(content)
+            pixels = decode_image(record.image)
         except ImageDecodeError as error:
             return f"unreadable image: {error}"
         size = map_size(pixels.shape[0], pixels.shape[1], self._short_side)
         return self._segmenter.prepare(pixels), size
 
-    def _maps(
-        self, futures: Sequence["Future[_Prepared]"], pool: ThreadPoolExecutor
-    ) -> Iterator[NewMap]:
-        prepared = [future.result() for future in futures]
+    def _maps(self, prepared: Sequence["_Prepared"], pool: ThreadPoolExecutor) -> Iterator[NewMap]:
         photos = [one for one in prepared if not isinstance(one, str)]
         maps: list[np.ndarray] = []
         if photos:

@@ -9,26 +9,45 @@ declare. Here records keep their order and each is serialised deterministically.
 
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from geosurge_jax.input.manifest import Shard, file_sha256
+from geosurge_jax.input.manifest import FeatureColumns, Shard, file_sha256
 from geosurge_jax.input.record import NO_MAP, SCENE_COUNTS, Record
 
 _Example = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]  (made at import)
 
 
-def record_features() -> tfds.features.FeaturesDict:
-    """The features of a record; `latlng` as bytes, or TFDS would store it as float32."""
+# What TFDS knows of a type of stored features: of bfloat16 only the bits.
+_STORED_TYPES = {"float32": np.float32, "bfloat16": np.uint16}
+
+
+def record_features(features: FeatureColumns | None = None) -> tfds.features.FeaturesDict:
+    """The features of a record; `latlng` as bytes, or TFDS would store it as float32.
+
+    Args:
+        features: What the record holds in place of a photo.
+    """
+    photo: dict[str, Any] = {"image": tfds.features.Image(shape=(None, None, 3))}
+    if features is not None:
+        photo = {
+            name: tfds.features.Tensor(
+                shape=shape,
+                dtype=_STORED_TYPES[features.dtype],
+                encoding=tfds.features.Encoding.BYTES,
+            )
+            for name, shape in features.shapes.items()
+        }
     return tfds.features.FeaturesDict(
         {
-            "image": tfds.features.Image(shape=(None, None, 3)),
+            **photo,
             "segmentation": tfds.features.Image(shape=(None, None, 1)),
             "latlng": tfds.features.Tensor(
                 shape=(2,), dtype=np.float64, encoding=tfds.features.Encoding.BYTES
@@ -119,23 +138,33 @@ def serialized(record: Record) -> bytes:
 
 
 class StoredRecord:
-    """One record as its shard holds it, of which one field can be set and all others stay.
+    """One record as its shard holds it, of which some fields can be set and all others stay.
 
     Attributes:
         id: Unique within its split.
         image: The encoded photo.
+        segmentation: Its class map, a PNG.
     """
 
     def __init__(self, content: bytes):
         self._example = _Example.FromString(content)
         self.id: str = self._bytes("id").decode("utf-8")
         self.image: bytes = self._bytes("image")
+        self.segmentation: bytes = self._bytes("segmentation")
 
     def with_segmentation(self, segmentation: bytes | None) -> bytes:
         """The content with another class map; None = no map."""
         values = self._example.features.feature["segmentation"].bytes_list.value
         values[0] = NO_MAP if segmentation is None else segmentation
         return self._example.SerializeToString(deterministic=True)
+
+    def with_features(self, columns: Mapping[str, bytes], segmentation: bytes) -> bytes:
+        """The content with features in place of the photo, and the class map that goes with them."""
+        stored = self._example.features.feature
+        del stored["image"]
+        for name, content in columns.items():
+            stored[name].bytes_list.value.append(content)
+        return self.with_segmentation(segmentation)
 
     def _bytes(self, field: str) -> bytes:
         return self._example.features.feature[field].bytes_list.value[0]

@@ -88,13 +88,13 @@ Prepare = Callable[[Params, Iterable[Mapping[str, np.ndarray]] | None, np.ndarra
 Losses = Callable[[Params, dict[str, jax.Array]], MetricSums]
 
 
-def _one_crop_a_row(batch: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], int]:
-    """Folds `[B, C, ...]` pictures into `[B * C, ...]` and repeats the targets; returns C too."""
-    crops = batch["image"].shape[1]
+def _one_crop_a_row(batch: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Folds `[B, C, ...]` pictures or features into `[B * C, ...]` and repeats the targets; returns C too."""
+    crops = batch["segmentation"].shape[1]
 
-    def fold(name: str, value: jax.Array) -> jax.Array:
+    def fold(name: str, value: Any) -> Any:
         if name in ("image", "segmentation"):
-            return value.reshape(-1, *value.shape[2:])
+            return jax.tree.map(lambda x: x.reshape(len(x) * crops, *x.shape[2:]), value)
         return jnp.repeat(value, crops, axis=0)
 
     return {name: fold(name, value) for name, value in batch.items()}, crops

@@ -18,6 +18,7 @@ from geosurge_jax.evaluation.evaluator import (
 )
 from geosurge_jax.experiment import datasets
 from geosurge_jax.experiment.experiment_config import ExperimentConfig
+from geosurge_jax.experiment.feature_columns import check_features, with_photos
 from geosurge_jax.experiment.geography import Geography
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.input.bad_records import BadRecords
@@ -85,7 +86,7 @@ def make_model(
     system = entry.build(config.system, geography.hierarchy, geography.survey)
 
     def put(batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-        return put_batch(mesh, batch)
+        return put_batch(mesh, with_photos(batch))
 
     evaluator = Evaluator(
         config=config.evaluation,
@@ -197,6 +198,7 @@ def prepare(
     if model.system.index_rows is None:
         return model.evaluator.prepare(params, None, None)
     split = train()
+    check_features(model.system, params, split)
     batches = scoring_batches(config, model, split, crops=1)
     return model.evaluator.prepare(params, batches, split.latlng)
 

@@ -18,6 +18,7 @@ from geosurge_jax.evaluation.results import write_results
 from geosurge_jax.evaluation.tables import accuracy_table
 from geosurge_jax.experiment import assembly, datasets, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.input.dataset import Dataset
@@ -118,6 +119,8 @@ def score(
     params, step = restore_params(config, workdir, model)
     prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
     scored = {}
+    for _, split in named:
+        check_features(model.system, params, split)
     for title, split in named:
         batches = assembly.scoring_batches(config, model, split, config.evaluation.crops)
         watched = stop.check(terminal.track(batches, f"scoring {title}"))

@@ -17,8 +17,8 @@ from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel, open_model
 from geosurge_jax.interop.part import Part, check_part, part_of, read_config
 from geosurge_jax.models.tower import TowerConfig
-from geosurge_jax.systems.contract import System
-from geosurge_jax.training.parameters import flatten, unflatten
+from geosurge_jax.systems.contract import Params, System
+from geosurge_jax.training.parameters import flatten, merge, unflatten
 from geosurge_jax.training.state import TrainState
 
 KEY = "config.init_from"
@@ -130,6 +130,19 @@ def describe_weights(source: str, system: System, shapes: Mapping[str, Any]) -> 
     return weights.identity()
 
 
+def load_towers(weights: Weights, shapes: Params) -> dict[str, Params]:
+    """The towers' parameters out of a file, on the devices that hold them, by the path of the tower.
+
+    Args:
+        weights: from `open_weights`.
+        shapes: of all parameters, with shardings.
+
+    Raises:
+        WeightsError: as `describe_weights`.
+    """
+    return {path: load_part(part) for path, part in weights.parts(flatten(shapes)).items()}
+
+
 def with_weights(
     source: str, system: System, state: TrainState, abstract: TrainState
 ) -> TrainState:
@@ -148,9 +161,8 @@ def with_weights(
     if weights is None:
         return state
     trained, frozen = flatten(state.trained), flatten(state.frozen)
-    shapes = {**flatten(abstract.trained), **flatten(abstract.frozen)}
-    for path, part in weights.parts(shapes).items():
-        for name, array in flatten(load_part(part)).items():
+    for path, params in load_towers(weights, merge(abstract.trained, abstract.frozen)).items():
+        for name, array in flatten(params).items():
             (trained if f"{path}/{name}" in trained else frozen)[f"{path}/{name}"] = array
     begun = unflatten(trained)
     average = None if state.average is None else jax.tree.map(jnp.copy, begun)

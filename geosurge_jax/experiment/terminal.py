@@ -32,8 +32,14 @@ CONSOLE = Console(stderr=True)  # quiet on all processes but the first
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
-def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
-    """Prints parameters by part, trained and frozen, and the analytic cost of a photo."""
+def print_system(system: System, rows: Sequence[ParameterRow], *, features: bool) -> None:
+    """Prints parameters by part, trained and frozen, and the analytic cost of a photo.
+
+    Args:
+        system: the model.
+        rows: its parameters.
+        features: whether stored features stand in for photos, so that its towers have nothing to do.
+    """
     table = Table(title=f"{system.name}: parameters")
     for heading in ("part", "trained", "frozen"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
@@ -42,10 +48,16 @@ def print_system(system: System, rows: Sequence[ParameterRow]) -> None:
     CONSOLE.print(table)
     for name, value in system.description:
         CONSOLE.print(f"{name}: {value}")
+    spared = sum(tower.flops[0] for tower in system.towers.values()) if features else 0
     CONSOLE.print(
-        f"analytic cost of a photo: {system.flops.forward / 1e9:.3g} GFLOP forward, "
-        f"{system.flops.training / 1e9:.3g} GFLOP in training"
+        f"analytic cost of a photo: {(system.flops.forward - spared) / 1e9:.3g} GFLOP forward, "
+        f"{(system.flops.training - spared) / 1e9:.3g} GFLOP in training"
     )
+    if features:
+        CONSOLE.print(
+            f"photos are stored features: no augmentation, and {spared / 1e9:.3g} GFLOP of the frozen tower "
+            "are spared"
+        )
 
 
 def track(items: Iterable[T], description: str) -> Iterable[T]:

@@ -10,6 +10,7 @@ import jax
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography, make_geography, save_geography
 from geosurge_jax.experiment.initialize import describe_weights, with_weights
 from geosurge_jax.experiment.run_record import describe_run
@@ -147,12 +148,14 @@ def train(
     lengths = loop_config(config, epoch)
     plan = assembly.plan_training(config, model, lengths.total_steps, epoch)
     shapes = plan.state.abstract
-    terminal.print_system(model.system, parameter_table(shapes.trained, shapes.frozen))
+    table = parameter_table(shapes.trained, shapes.frozen)
+    terminal.print_system(model.system, table, features=split.features is not None)
     if jax.process_index() == 0:
         write_text(workdir.layout, layout_report(plan.state.layout, model.mesh))
     with ExitStack() as opened:
         checkpointer = opened.enter_context(open_checkpointer(config, model, workdir))
         state, progress = restore_or_create(config, model, checkpointer, plan)
+        check_features(model.system, state.evaluation_params(), split)
         batches = opened.enter_context(closing(open_batches(config, model, split)))
         batches.set_state({"next_index": progress.next_index})
         writer = None

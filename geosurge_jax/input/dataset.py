@@ -15,6 +15,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from geosurge_jax.input.manifest import (
     DatasetError,
+    FeatureColumns,
     Manifest,
     Shard,
     file_sha256,
@@ -29,14 +30,16 @@ class RecordSource:
     """The records of one split by position: what Grain calls a random-access source.
 
     An item is a dict with `image` and `segmentation` (encoded bytes), `latlng` (float64 [2]), `id`,
-    `author`, `licence` (str) and `scene` (int32 [3]). Reading is thread-safe.
+    `author`, `licence` (str) and `scene` (int32 [3]); of a dataset of features with their columns (bytes)
+    in place of `image`. Reading is thread-safe.
 
     TFDS finds the shards and reads them; what it stored is taken apart here, since its own way from bytes to
     features holds the interpreter, and so all threads, three times as long.
     """
 
-    def __init__(self, source: Sequence[bytes]):
+    def __init__(self, source: Sequence[bytes], photo_columns: Sequence[str] = ("image",)):
         self._source = source
+        self._photo_columns = photo_columns
 
     def __len__(self) -> int:
         return len(self._source)
@@ -48,7 +51,7 @@ class RecordSource:
             return stored[field].bytes_list.value[0]
 
         return {
-            "image": content("image"),
+            **{name: content(name) for name in self._photo_columns},
             "segmentation": content("segmentation"),
             "latlng": np.frombuffer(content("latlng"), np.float64),
             "id": content("id").decode("utf-8"),
@@ -70,12 +73,14 @@ class Split:
         records: Random access to undecoded records.
         latlng: Degrees, float64 [M, 2], in record order.
         shards: The files that hold the records, in order.
+        features: What the records hold in place of photos; None = photos.
     """
 
     name: str
     records: RecordSource
     latlng: np.ndarray
     shards: tuple[Shard, ...]
+    features: FeatureColumns | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -115,7 +120,21 @@ class Dataset:
         read: Any = builder.as_data_source
         source = read(split=name, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
         latlng = np.load(self.directory / latlng_file(name))
-        return Split(name, RecordSource(source), latlng, self.manifest.splits[name])
+        features = self.manifest.features
+        columns = ("image",) if features is None else tuple(features.shapes)
+        records = RecordSource(source, columns)
+        return Split(name, records, latlng, self.manifest.splits[name], features)
+
+    def check_photos(self, wanted_by: str) -> None:
+        """Refuses a dataset whose records hold features.
+
+        Raises:
+            DatasetError: Names the flag or key that led here.
+        """
+        if self.manifest.features is not None:
+            raise DatasetError(
+                f"{self.directory}: records hold features of photos, expected photos ({wanted_by})"
+            )
 
 
 def open_dataset(directory: str | Path, *, verify: bool = False) -> Dataset:

@@ -12,15 +12,18 @@ from geosurge_jax.input.examples import (
     PADDING,
     DecodedRecord,
     Example,
+    PhotoArrays,
     Targets,
     evaluation_views,
     example,
     finish_batch,
     masked_example,
+    photo_arrays,
     read_record,
 )
 from geosurge_jax.input.geometry import Framing, evaluation_crops
 from geosurge_jax.input.pipeline import check_rows
+from geosurge_jax.input.stored_features import feature_example
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ def evaluation_batches(
 ) -> EvaluationBatches:
     """Batches of every record of a split once, in record order.
 
+    Records that hold features in place of photos give `pooled` [B, 1, D] and `tokens` [B, 1, P, D] in place
+    of `image`.
+
     Args:
         split: The records.
         views: How photos are looked at and shared among processes.
@@ -83,38 +89,55 @@ def evaluation_batches(
         bad_records: Where unreadable records are reported.
 
     Raises:
-        ValueError: Rows outside of the batch, or another number of crops.
+        ValueError: Rows outside of the batch, another number of crops, or several where records hold
+            features, which are of one view.
         BadRecordsError: While iterating, when too many records are unreadable.
     """
-    return batches_of(
-        len(split),
-        lambda index: read_record(split, index, bad_records),
-        views,
-        targets,
-        bad_records,
-    )
+    features = split.features
+    if features is None:
+
+        def read(index: int) -> Example | None:
+            return view_example(read_record(split, index, bad_records), views, index)
+    else:
+        if views.crops != 1:
+            raise ValueError(
+                f"config.evaluation.crops={views.crops}: expected 1, since the records of {split.name} hold "
+                "features of one view of each photo"
+            )
+
+        def read(index: int) -> Example | None:
+            return feature_example(split, features, index, bad_records)
+
+    photo = photo_arrays(views.framing.size, features)
+    return batches_of(len(split), read, photo, views, targets, bad_records)
+
+
+def view_example(record: DecodedRecord | None, views: Views, index: int) -> Example | None:
+    """The example of a photo with its crops; None where it could not be read."""
+    if record is None:
+        return None
+    image, segmentation = evaluation_views(record, views.crops, views.framing)
+    arrays = {"image": image, "segmentation": segmentation}
+    return example(arrays, record.latlng, record.scene, index)
 
 
 def batches_of(
     count: int,
-    read: Callable[[int], DecodedRecord | None],
+    read: Callable[[int], Example | None],
+    photo: PhotoArrays,
     views: Views,
     targets: Targets | None,
     bad_records: BadRecords,
 ) -> EvaluationBatches:
-    """Batches of `count` photos that `read` gives by position; see `evaluation_batches`."""
+    """Batches of `count` examples that `read` gives by position; see `evaluation_batches`."""
     rows = check_rows(views.rows, views.batch_size)
-    framing, crops = views.framing, views.crops
-    evaluation_crops(1, 1, crops, 1)  # refuses a protocol before any work is done
-    shape = (crops, framing.size, framing.size)
+    evaluation_crops(1, 1, views.crops, 1)  # refuses a protocol before any work is done
 
     def crop(index: int) -> Example:
-        if index >= count:
-            return masked_example(shape, PADDING)
-        record = read(index)
-        if record is None:
-            return masked_example(shape, index)
-        return example(*evaluation_views(record, crops, framing), record, index)
+        found = read(index) if index < count else None
+        if found is None:
+            return masked_example(photo, views.crops, index if index < count else PADDING)
+        return found
 
     numbers = -(-count // views.batch_size)
 

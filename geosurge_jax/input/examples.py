@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax.numpy as jnp
 import numpy as np
 
 from geosurge_jax.input.bad_records import BadRecords
@@ -19,6 +20,7 @@ from geosurge_jax.input.images import (
     open_photo,
     resize_crop,
 )
+from geosurge_jax.input.manifest import FeatureColumns
 from geosurge_jax.input.record import NO_SCENES, UNKNOWN_CLASS, scene_problem
 
 Example = dict[str, Any]
@@ -30,6 +32,9 @@ Targets = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 PADDING = -1
 """Index of an example that only fills up the last batch."""
 
+
+PhotoArrays = Mapping[str, tuple[tuple[int, ...], Any]]
+"""Shape and type of what a photo is in a batch, by key."""
 
 Decoded = TypeVar("Decoded")
 
@@ -70,12 +75,22 @@ class OpenRecord:
 
 def open_record(split: Split, index: int, bad_records: BadRecords) -> OpenRecord | None:
     """Read one record of a split; None, after a report, where that fails."""
+    return parsed(split, index, bad_records, _open_record)
+
+
+def parsed(
+    split: Split,
+    index: int,
+    bad_records: BadRecords,
+    parse: Callable[[Mapping[str, Any]], Decoded],
+) -> Decoded | None:
+    """What `parse` makes of one record of a split; None, after a report, where that fails."""
     try:
         record = split.records[index]
     except Exception as error:  # whatever damage in a shard makes its readers raise
         bad_records.report(index, split.location(index), _one_line(error))
         return None
-    return unless_damaged(split, index, bad_records, lambda: _open_record(record))
+    return unless_damaged(split, index, bad_records, lambda: parse(record))
 
 
 def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:
@@ -147,41 +162,63 @@ def evaluation_views(
 
 
 def example(
-    image: np.ndarray, segmentation: np.ndarray, record: DecodedRecord, index: int
+    arrays: Mapping[str, np.ndarray],
+    latlng: tuple[float, float],
+    scene: Sequence[int],
+    index: int,
 ) -> Example:
-    """One readable example."""
+    """One readable example; `arrays` are what its photo is in a batch."""
     return {
-        "image": image,
-        "segmentation": segmentation,
-        "latlng": np.array(record.latlng, np.float64),
+        **arrays,
+        "latlng": np.array(latlng, np.float64),
         "index": np.int32(index),
         "mask": np.float32(1),
-        "scene": np.array(record.scene, np.int32),
+        "scene": np.array(scene, np.int32),
     }
 
 
-def masked_example(shape: tuple[int, ...], index: int) -> Example:
+def photo_arrays(size: int, features: FeatureColumns | None) -> PhotoArrays:
+    """What a photo is in a batch.
+
+    Args:
+        size: Side of the square in pixels.
+        features: Where records hold features in place of photos.
+    """
+    photo = {"image": ((size, size, 3), np.uint8)}
+    if features is not None:
+        photo = {name: (shape, feature_type(features)) for name, shape in features.shapes.items()}
+    return {**photo, "segmentation": ((size, size), np.uint8)}
+
+
+def feature_type(features: FeatureColumns) -> np.dtype:
+    """NumPy's type of stored features; bfloat16 is JAX's."""
+    return jnp.dtype(features.dtype)
+
+
+def masked_example(photo: PhotoArrays, crops: int, index: int) -> Example:
     """An example that counts for nothing: black, no class known, at (0, 0), mask 0.
 
     Args:
-        shape: Of the class map: [H, W], or [C, H, W] with crops.
+        photo: What a photo is in a batch.
+        crops: C, views of it.
         index: Of the unreadable record, or `PADDING`.
     """
+    views = masked_batch(crops, photo)
+    one = masked_batch(1, {})
     return {
-        "image": np.zeros((*shape, 3), np.uint8),
-        "segmentation": np.full(shape, UNKNOWN_CLASS, np.uint8),
-        "latlng": np.zeros(2, np.float64),
+        **{name: views[name] for name in photo},
+        **{name: value[0] for name, value in one.items()},
         "index": np.int32(index),
-        "mask": np.float32(0),
-        "scene": np.array(NO_SCENES, np.int32),
     }
 
 
-def masked_batch(count: int, size: int) -> Example:
+def masked_batch(count: int, photo: PhotoArrays) -> Example:
     """As many masked examples as a batch has rows, to be filled in one by one."""
+    batch = {name: np.zeros((count, *shape), kind) for name, (shape, kind) in photo.items()}
+    if "segmentation" in batch:
+        batch["segmentation"][:] = UNKNOWN_CLASS
     return {
-        "image": np.zeros((count, size, size, 3), np.uint8),
-        "segmentation": np.full((count, size, size), UNKNOWN_CLASS, np.uint8),
+        **batch,
         "latlng": np.zeros((count, 2), np.float64),
         "index": np.full(count, PADDING, np.int32),
         "mask": np.zeros(count, np.float32),
@@ -201,6 +238,18 @@ def finish_batch(batch: Example, targets: Targets | None, bad_records: BadRecord
 
 
 def _open_record(record: Mapping[str, Any]) -> OpenRecord:
+    latlng, scene = place_and_scene(record)
+    photo = open_photo(record["image"])
+    class_map = decode_class_map(record["segmentation"])
+    return OpenRecord(photo, class_map, latlng, scene)
+
+
+def place_and_scene(record: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[int, ...]]:
+    """Where a photo was taken, in degrees, and the scenes it shows.
+
+    Raises:
+        ImageDecodeError: A value is out of range.
+    """
     latitude, longitude = (float(value) for value in record["latlng"])
     if not (math.isfinite(latitude) and abs(latitude) <= 90):
         raise ImageDecodeError(f"latitude {latitude}, expected -90 to 90")
@@ -209,9 +258,7 @@ def _open_record(record: Mapping[str, Any]) -> OpenRecord:
     scene = tuple(int(index) for index in record["scene"])
     if problem := scene_problem(scene):
         raise ImageDecodeError(problem)
-    photo = open_photo(record["image"])
-    class_map = decode_class_map(record["segmentation"])
-    return OpenRecord(photo, class_map, (latitude, longitude), scene)
+    return (latitude, longitude), scene
 
 
 def _one_line(error: Exception) -> str:

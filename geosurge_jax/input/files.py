@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.evaluation import EvaluationBatches, Views, batches_of
-from geosurge_jax.input.examples import read_file
+from geosurge_jax.input.evaluation import EvaluationBatches, Views, batches_of, view_example
+from geosurge_jax.input.examples import Example, photo_arrays, read_file
 
 
 def file_batches(
@@ -38,9 +38,14 @@ def file_batches(
         maps = [None if path is None else Path(path) for path in segmentation_paths]
         if len(maps) != len(photos):
             raise ValueError(f"{len(maps)} segmentation maps, expected {len(photos)}, one a photo")
+
+    def read(index: int) -> Example | None:
+        return view_example(read_file(photos, maps, index, bad_records), views, index)
+
     return batches_of(
         len(photos),
-        lambda index: read_file(photos, maps, index, bad_records),
+        read,
+        photo_arrays(views.framing.size, None),
         views,
         None,
         bad_records,

@@ -36,6 +36,35 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class FeatureColumns:
+    """What records hold in place of photos: what a frozen image tower made of them.
+
+    Class maps are cut then as the photos were, so that tokens and classes stay aligned.
+
+    Attributes:
+        dtype: float32 or bfloat16, the tower's own.
+        pooled: D, length of the vector of a photo.
+        tokens: (P, D) of the grid of tokens, rows first; None where records hold the vector alone.
+        image_size: Side of the square that the tower saw, and of the class maps, in pixels.
+        tower: JSON value: its architecture and what it expected of photos.
+        weights: Fingerprint of its parameters.
+    """
+
+    dtype: str
+    pooled: int
+    tokens: tuple[int, int] | None
+    image_size: int
+    tower: Any
+    weights: str
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each column."""
+        tokens = {} if self.tokens is None else {"tokens": self.tokens}
+        return {"pooled": (self.pooled,), **tokens}
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a finished dataset directory holds.
 
@@ -52,6 +81,7 @@ class Manifest:
         description: A sentence or two for people.
         licence: The terms the whole comes under.
         libraries: Versions of the libraries that wrote it.
+        features: What records hold in place of photos; None = photos.
     """
 
     name: str
@@ -66,6 +96,7 @@ class Manifest:
     description: str
     licence: str
     libraries: dict[str, str]
+    features: FeatureColumns | None = None
 
     def count(self, split: str) -> int:
         """Number of records of a split."""
@@ -122,6 +153,10 @@ def read_manifest(directory: Path) -> Manifest:
         }
         for field in ("segmentation_classes", "scenes", "scene_groups"):
             content[field] = tuple(content[field])
+        if features := content.get("features"):
+            tokens = features["tokens"]
+            features["tokens"] = None if tokens is None else tuple(tokens)
+            content["features"] = FeatureColumns(**features)
         return Manifest(**content)
     except (TypeError, KeyError, AttributeError) as error:
         raise DatasetError(

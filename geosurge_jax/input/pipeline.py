@@ -23,12 +23,14 @@ from geosurge_jax.input.examples import (
     finish_batch,
     masked_batch,
     open_record,
+    photo_arrays,
     unless_damaged,
 )
 from geosurge_jax.input.geometry import Box, Framing, random_resized_crop
 from geosurge_jax.input.images import Photo, resize_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
 from geosurge_jax.input.resampling import check_resampling, photo_crop
+from geosurge_jax.input.stored_features import fill_features
 
 TrainBatches = grain.DatasetIterator
 """Host batches without end, with `get_state()`, `set_state()` and `close()`."""
@@ -114,7 +116,7 @@ def train_batches(
         split: The records.
         batch_size: Of the global batch.
         framing: Size and interpolation of the crops.
-        augmentation: Geometry and colour noise.
+        augmentation: Geometry and colour noise; none where records hold features in place of photos.
         seed: Decides order and augmentation, together with the position in the run and nothing else.
         targets: Called with latlng float64 [B, 2] of each batch; its arrays join the batch.
         bad_records: Where unreadable records are reported.
@@ -124,7 +126,8 @@ def train_batches(
 
     Returns:
         An iterator over host batches; B is the number of rows of this process:
-        `image` uint8 [B, H, W, 3], `segmentation` uint8 [B, H, W], `latlng` float32 [B, 2],
+        `image` uint8 [B, H, W, 3] (of records with features `pooled` [B, D] and `tokens` [B, P, D]),
+        `segmentation` uint8 [B, H, W], `latlng` float32 [B, 2],
         `index` int32 [B], `mask` float32 [B] (0 for unreadable records), `scene` int32 [B, 3] (of
         Places365's 3, 16 and 365), and the targets. `get_state()` and `set_state()` take
         `{"next_index": batches so far}`; call `close()` when done.
@@ -137,11 +140,14 @@ def train_batches(
     order: Any = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()
 
     def make(number: int) -> Example:
-        batch = masked_batch(len(rows), framing.size)
+        batch = masked_batch(len(rows), photo_arrays(framing.size, split.features))
         positions = (number * batch_size + rows).tolist()
         for start in range(0, len(rows), _TOGETHER):
             part = positions[start : start + _TOGETHER]
             indexes = [int(order[position]) for position in part]
+            if split.features is not None:
+                fill_features(batch, start, indexes, split, split.features, bad_records)
+                continue
             generators = [_generator(seed, position) for position in part]
             _fill(batch, start, indexes, generators, split, framing, augmentation, bad_records)
         return finish_batch(batch, targets, bad_records)

@@ -22,7 +22,7 @@ from geosurge_jax.models.sharding import (
     replicated,
 )
 from geosurge_jax.models.stages import check_choice, check_stages, split_flops, stage_rules
-from geosurge_jax.models.tower import Features
+from geosurge_jax.models.tower import Features, ImageTower
 
 
 @dataclass(frozen=True)
@@ -211,14 +211,14 @@ class Stage(nn.Module):
         return x
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(ImageTower):
     """Image tower: pixels to the last map and its mean."""
 
     config: EfficientNetConfig
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> Features:
+    def look(self, image: jax.Array, *, train: bool) -> Features:
         """Encodes `image uint8 [B, H, W, 3]`; `train` changes nothing, as nothing here is random."""
         config, shape, epsilon = self.config, self.config.shape, self.config.norm_epsilon
         x = config.preprocessing.normalize(image, self.dtype)

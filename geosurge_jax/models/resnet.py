@@ -22,7 +22,7 @@ from geosurge_jax.models.sharding import (
     replicated,
 )
 from geosurge_jax.models.stages import check_choice, check_stages, split_flops, stage_rules
-from geosurge_jax.models.tower import Features
+from geosurge_jax.models.tower import Features, ImageTower
 
 NORM_EPSILON = 1e-5
 # Photos below it would leave less than one pixel of the last map.
@@ -181,14 +181,14 @@ class Stage(nn.Module):
         return x
 
 
-class ResNet(nn.Module):
+class ResNet(ImageTower):
     """Image tower: pixels to the last map and its mean."""
 
     config: ResNetConfig
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> Features:
+    def look(self, image: jax.Array, *, train: bool) -> Features:
         """Encodes `image uint8 [B, H, W, 3]`; `train` changes nothing, as nothing here is random."""
         shape = self.config.shape
         x = self.config.preprocessing.normalize(image, self.dtype)

@@ -19,7 +19,7 @@ from geosurge_jax.models.sharding import (
 )
 from geosurge_jax.models.stages import check_choice, check_stages, split_flops, stage_rules
 from geosurge_jax.models.swin_windows import WindowAttention, cut_windows, join_windows
-from geosurge_jax.models.tower import Features
+from geosurge_jax.models.tower import Features, ImageTower
 
 # Norms of patch embedding and merging take PyTorch's epsilon, whatever `norm_epsilon` says.
 EMBEDDING_EPSILON = 1e-5
@@ -228,14 +228,14 @@ class Stage(nn.Module):
         return x
 
 
-class Swin(nn.Module):
+class Swin(ImageTower):
     """Image tower: pixels to the last stage's normalised tokens and their mean."""
 
     config: SwinConfig
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool) -> Features:
+    def look(self, image: jax.Array, *, train: bool) -> Features:
         """Encodes `image uint8 [B, H, W, 3]`."""
         config, patch = self.config, (self.config.patch,) * 2
         x = config.preprocessing.normalize(image, self.dtype)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import flax.linen as nn
 import jax
 from flax import struct
 
@@ -21,6 +22,24 @@ class Features:
 
     pooled: jax.Array
     tokens: jax.Array
+
+
+class ImageTower(nn.Module):
+    """What every tower is: it looks at photos, or passes on what was kept of an earlier look at them."""
+
+    def __call__(self, photos: jax.Array | Features, *, train: bool) -> Features:
+        """Encodes photos.
+
+        Args:
+            photos: uint8 `[B, H, W, 3]`; or the features themselves, made by this very tower when it was
+                frozen, which need no parameter of it.
+            train: whether dropout is on.
+        """
+        return photos if isinstance(photos, Features) else self.look(photos, train=train)
+
+    def look(self, image: jax.Array, *, train: bool) -> Features:
+        """Encodes `image uint8 [B, H, W, 3]`."""
+        raise NotImplementedError
 
 
 class TowerConfig(Protocol):

@@ -1,19 +1,18 @@
 """The image towers that a config can name."""
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from geosurge_jax.models.efficientnet import EfficientNet, EfficientNetConfig
 from geosurge_jax.models.resnet import ResNet, ResNetConfig
 from geosurge_jax.models.swin import Swin, SwinConfig
-from geosurge_jax.models.tower import TowerConfig
+from geosurge_jax.models.tower import ImageTower, TowerConfig
 from geosurge_jax.models.vit import ViT
 from geosurge_jax.models.vit_config import ViTConfig
 
 # What a config's `kind` may lead to; the config boundary picks the class whose `KINDS` holds it.
 AnyTower = ViTConfig | SwinConfig | ResNetConfig | EfficientNetConfig
 
-TOWERS: dict[type[TowerConfig], type[nn.Module]] = {
+TOWERS: dict[type[TowerConfig], type[ImageTower]] = {
     ViTConfig: ViT,
     SwinConfig: Swin,
     ResNetConfig: ResNet,
@@ -21,6 +20,6 @@ TOWERS: dict[type[TowerConfig], type[nn.Module]] = {
 }
 
 
-def make_tower(config: TowerConfig, dtype: jnp.dtype, name: str | None = None) -> nn.Module:
-    """The module of a tower: `(image uint8 [B, H, W, 3], *, train: bool) -> Features`."""
+def make_tower(config: TowerConfig, dtype: jnp.dtype, name: str | None = None) -> ImageTower:
+    """The module of a tower."""
     return TOWERS[type(config)](config, dtype, name=name)  # pyright: ignore[reportCallIssue]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from geosurge_jax.models.layers import Attention, Mlp, Rotation
 from geosurge_jax.models.rotary import patch_rotation
 from geosurge_jax.models.sharding import constrain_batch
-from geosurge_jax.models.tower import Features
+from geosurge_jax.models.tower import Features, ImageTower
 from geosurge_jax.models.vit_config import ViTConfig
 
 
@@ -79,7 +79,7 @@ class AttentionPooling(nn.Module):
         return x[:, 0]
 
 
-class ViT(nn.Module):
+class ViT(ImageTower):
     """Image tower.
 
     The blocks stand in two stacks, `frozen_blocks` and `trained_blocks`, so that a path rule can name
@@ -118,7 +118,7 @@ class ViT(nn.Module):
         if config.projection:
             self.projection = nn.Dense(config.projection, use_bias=False, dtype=self.dtype)
 
-    def __call__(self, image: jax.Array, *, train: bool) -> Features:
+    def look(self, image: jax.Array, *, train: bool) -> Features:
         """Encodes `image uint8 [B, H, W, 3]`; all is normalised by the final LayerNorm."""
         return self.encode(self.embed(image), train=train)
 

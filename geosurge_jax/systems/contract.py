@@ -69,7 +69,7 @@ class System:
     Attributes:
         name: its key in the registry.
         init: `(key, batch) -> params`; batch holds image and segmentation and may be of any size, only
-            shapes and types matter.
+            shapes and types matter. Everywhere else `image` may also be the `Features` of the tower.
         loss: `(params, memory, batch, key) -> (per-photo loss [B], metrics)`; a key of None means
             evaluation: no dropout or other noise, and the memory that a run begins with.
         posterior: `(params, prepared, batch) -> Posterior`.
@@ -78,6 +78,7 @@ class System:
         partition_rules: (path pattern, PartitionSpec) pairs for parameters; the first match wins.
         frozen_rules: path patterns of the parameters that are not trained.
         towers: image towers by the path of their parameters; all want the same preprocessing.
+        reads_tokens: whether a photo is more to the system than its tower's vector.
         flops: analytic cost.
         description: rows (name, value) for logs and reports, the hierarchy's sizes for example.
         memory: what the loss remembers before the first batch. It is part of the training state.
@@ -104,6 +105,7 @@ class System:
     towers: Mapping[str, TowerConfig]
     flops: FlopsPerPhoto
     description: tuple[tuple[str, str], ...]
+    reads_tokens: bool = False
     memory: Callable[[], Memory] = no_memory
     remember: Callable[[Memory, Batch], Memory] = keep_memory
     index_rows: Callable[[Params, Batch], dict[str, jax.Array]] | None = None

@@ -227,6 +227,7 @@ def build(config: GeoDecoderConfig, hierarchy: Hierarchy, survey: Survey) -> Sys
         partition_rules=partition_rules(config),
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
+        reads_tokens=True,
         flops=analytic_flops(config, cells),
         description=(
             *describe_levels(cells, config.table_row_multiple),

@@ -222,6 +222,7 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
         partition_rules=partition_rules(config),
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
+        reads_tokens=config.fusion.kind != "none",
         flops=analytic_flops(config, cells),
         description=describe_levels(cells, config.table_row_multiple),
     )

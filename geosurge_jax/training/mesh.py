@@ -76,18 +76,17 @@ def process_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
     return np.sort(np.concatenate(rows))
 
 
-def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+def put_batch(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Places this process' part of a batch.
 
     Args:
         mesh: the mesh.
-        batch: host arrays `[B / processes, ...]`, the rows of `process_rows`.
+        batch: host arrays `[B / processes, ...]`, the rows of `process_rows`, or trees of them.
 
     Returns:
         Global arrays `[B, ...]`, photos split over all devices.
     """
     sharding = batch_sharding(mesh)
-    return {
-        name: jax.make_array_from_process_local_data(sharding, value)
-        for name, value in batch.items()
-    }
+    return jax.tree.map(
+        lambda value: jax.make_array_from_process_local_data(sharding, value), dict(batch)
+    )

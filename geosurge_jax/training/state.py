@@ -55,6 +55,11 @@ class StatePlan:
     layout: tuple[ParameterLayout, ...]
 
     @property
+    def parameters(self) -> Params:
+        """Shapes and shardings of all parameters."""
+        return merge(self.abstract.trained, self.abstract.frozen)
+
+    @property
     def shardings(self) -> TrainState:
         """`TrainState` of shardings."""
         return jax.tree.map(lambda leaf: leaf.sharding, self.abstract)

@@ -15,14 +15,14 @@ from geosurge_jax.training.state import StatePlan, TrainState
 TrainStep = Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, MetricSums]]
 
 
-def slice_batch(batch: dict[str, jax.Array], parts: int) -> dict[str, jax.Array]:
+def slice_batch(batch: dict[str, Any], parts: int) -> dict[str, Any]:
     """Reshapes `[B, ...]` to `[parts, B / parts, ...]`, each part spread over all devices."""
 
     def cut(array: jax.Array) -> jax.Array:
         strided = array.reshape(array.shape[0] // parts, parts, *array.shape[1:])
         return jnp.swapaxes(strided, 0, 1)
 
-    return {name: cut(value) for name, value in batch.items()}
+    return jax.tree.map(cut, batch)
 
 
 def gradient_and_sums(

@@ -126,9 +126,9 @@ def test_all_but_the_map_stays_the_same_bytes(source, whole):
 
 def test_what_became_of_records_is_counted(whole):
     counts = whole.counts
-    assert (counts.maps, counts.without) == (COUNT - 1, {"unreadable image": 1})
+    assert (counts.made, counts.without) == (COUNT - 1, {"unreadable image": 1})
     sizes = [len(write_plain_png(np.full((2, 2), n, np.uint8))) for n in range(COUNT) if n != 4]
-    assert counts.map_bytes == sum(sizes)
+    assert counts.made_bytes == sum(sizes)
 
 
 KILLED = """

@@ -125,7 +125,7 @@ def maps_of(found) -> dict[str, bytes]:
 
 def test_maps_lie_on_their_photos(segmented):
     result, found = segmented
-    assert (result.counts.maps, result.counts.without) == (8, {"unreadable image": 2})
+    assert (result.counts.made, result.counts.without) == (8, {"unreadable image": 2})
     assert found.manifest.segmentation_classes == CLASSES
     maps = maps_of(found)
     sizes = [(24, 36), (36, 24), (24, 24), (10, 14), (24, 120), (24, 36), (36, 24), (24, 35)]
@@ -264,7 +264,7 @@ def test_maps_made_elsewhere_are_found_by_their_ids(dataset, tmp_path):
         assert value == {expected.get(name, 255)}
         assert (maps[name] == NO_MAP) == (name not in expected)
     assert result.counts.without == {"no map file": 6}
-    assert segment(dataset, tmp_path / "out", maps=folder).counts.maps == 0  # already there
+    assert segment(dataset, tmp_path / "out", maps=folder).counts.made == 0  # already there
 
 
 def test_maps_made_elsewhere_have_a_table_too(dataset, tmp_path):
