@@ -162,7 +162,7 @@ def write_shard(
 def claim_for(claims: dict[str, str], claim: str, record: str) -> None:
     """Raises ValueError where another record claimed the same."""
     if claim and claims.setdefault(claim, record) != record:
-        raise ValueError(f"{claim}: is the map of record {claims[claim]!r} and of {record!r}")
+        raise ValueError(f"{claim}: belongs to record {claims[claim]!r} and to {record!r}")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -250,12 +250,12 @@ def test_a_map_of_two_records_is_refused(source, tmp_path):
             claim = "1.png" if record.id in ("r0", "r12") else ""
             yield NewMap(None, "no map", claim)
 
-    with pytest.raises(ValueError, match="1.png: is the map of record 'r0' and of 'r12'"):
+    with pytest.raises(ValueError, match="1.png: belongs to record 'r0' and to 'r12'"):
         rewrite(source, tmp_path).run(same, "rewriting")
 
 
 def test_no_record_is_lost_by_maps_that_end_early(source, tmp_path):
-    with pytest.raises(RuntimeError, match=r"train.*: 1 maps for \d records"):
+    with pytest.raises(RuntimeError, match=r"train.*: 1 contents for \d records"):
         rewrite(source, tmp_path).run(lambda records: iter([new_map(next(records))]), "rewriting")
 
 

@@ -308,7 +308,7 @@ def test_one_file_for_two_records_is_refused(dataset, tmp_path):
     twice = write_dataset(
         tmp_path, "twice", "1.0.0", {"train": lambda: records}, CLASSES, {}, "", ""
     )
-    with pytest.raises(ValueError, match="photo_1.png: is the map of record 'a/photo_1.jpg' and"):
+    with pytest.raises(ValueError, match="photo_1.png: belongs to record 'a/photo_1.jpg' and to"):
         segment(twice, tmp_path, maps=tmp_path / "maps")
 
 
