@@ -21,7 +21,8 @@ from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.workdir import Workdir, open_trained
-from geosurge_jax.input.dataset import Dataset
+from geosurge_jax.input.dataset import Dataset, Split
+from geosurge_jax.input.evaluation import EvaluationBatches
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training.stopping import StopRequests, stop_requests
 from geosurge_jax.training.stored_parameters import restore_evaluation_params
@@ -103,6 +104,22 @@ def evaluate_and_report(
     terminal.print_results(accuracy_table(results), workdir.root, page)
 
 
+def batches_to_score(
+    config: ExperimentConfig, model: assembly.Model, dataset: Dataset
+) -> list[tuple[str, Split, EvaluationBatches]]:
+    """Opens `config.evaluation.datasets`: title, photos, and batches of their crops, none of them made yet.
+
+    Raises:
+        ValueError: there is no such data set, or it does not have the crops that are asked for.
+    """
+    named = [datasets.open_named(name, dataset) for name in config.evaluation.datasets]
+    crops = config.evaluation.crops
+    return [
+        (title, split, assembly.scoring_batches(config, model, split, crops))
+        for title, split in named
+    ]
+
+
 def score(
     config: ExperimentConfig,
     workdir: Workdir,
@@ -115,14 +132,13 @@ def score(
     Raises:
         StoppedError: the run was asked to stop.
     """
-    named = [datasets.open_named(name, dataset) for name in config.evaluation.datasets]
+    opened = batches_to_score(config, model, dataset)
     params, step = restore_params(config, workdir, model)
     prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
     scored = {}
-    for _, split in named:
+    for _, split, _ in opened:
         check_features(model.system, params, split)
-    for title, split in named:
-        batches = assembly.scoring_batches(config, model, split, config.evaluation.crops)
+    for title, split, batches in opened:
         watched = stop.check(terminal.track(batches, f"scoring {title}"))
         scored[title] = model.evaluator.score(params, prepared, watched, split.latlng)
     return scored, step

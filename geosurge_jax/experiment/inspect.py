@@ -42,6 +42,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     """
     config = parse(raw)
     dataset = assembly.open_run_dataset(config)
+    dataset.check_photos("config.data.source")
     splits = {name: dataset.split(name) for name in dataset.manifest.splits}
     training = splits.get("train", next(iter(splits.values())))
     try:

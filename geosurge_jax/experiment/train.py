@@ -54,6 +54,9 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     split = dataset.split("train")
     assembly.steps_per_epoch(config, split)
     with claimed(config, raw, workdir, dataset) as model, stop_requests() as stop:
+        evaluate.batches_to_score(
+            config, model, dataset
+        )  # what cannot be scored is said before training
         with jax.set_mesh(model.mesh):
             train(config, workdir, model, split, dataset.split("validation"), stop)
         evaluate.evaluate_and_report(config, workdir, model, dataset, stop)

@@ -15,7 +15,7 @@ from configs import geosurge, isn
 from data.rewrite import Rewrite
 from data.segment import segment
 from data.write import write_dataset
-from geosurge_jax.experiment import assembly, features, train
+from geosurge_jax.experiment import assembly, features, inspect, train
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.feature_columns import check_features, frozen_tower
@@ -131,12 +131,12 @@ def test_what_wants_photos_refuses_features(folder, made):
     raw.data.update(dataset="prepared", source=str(made[1]))
     with pytest.raises(DatasetError, match=r"expected photos \(config.data.source\)"):
         features.run(raw.to_dict(), folder / "again")
-    views = Views(4, Framing(32), crops=5)
+    with pytest.raises(DatasetError, match=r"expected photos \(config.data.source\)"):
+        inspect.run(raw.to_dict(), folder / "again")
+    raw.evaluation.crops = 5
     with pytest.raises(ValueError, match="config.evaluation.crops=5: expected 1"):
-        bad = BadRecords("test", 25, 0.0)
-        evaluation_batches(
-            open_dataset(made[1]).split("test"), views, targets=None, bad_records=bad
-        )
+        train.run(raw.to_dict(), folder / "crops")
+    assert not (folder / "crops/checkpoints").exists()
 
 
 def encoded(pixels, form):
