@@ -51,6 +51,7 @@ def new_manifest(
     description: str,
     licence: str,
     features: FeatureColumns | None = None,
+    summary: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """The manifest of a dataset of which no split is written yet."""
     return Manifest(
@@ -67,6 +68,7 @@ def new_manifest(
         licence=licence,
         libraries={library: metadata.version(library) for library in LIBRARIES},
         features=features,
+        summary=summary or {},
     )
 
 

@@ -212,5 +212,6 @@ class Rewrite:
             self.manifest.description,
             self.manifest.licence,
             self.features,
+            self.manifest.summary,
         )
         finish_directory(self.built, manifest, splits)

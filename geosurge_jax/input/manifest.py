@@ -6,7 +6,8 @@ records with the same library versions (no dates, no paths).
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,8 @@ class Manifest:
         licence: The terms the whole comes under.
         libraries: Versions of the libraries that wrote it.
         features: What records hold in place of photos; None = photos.
+        summary: JSON value for people: counts, rejections by kind, where photos were taken; empty = nothing
+            is said.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Manifest:
     licence: str
     libraries: dict[str, str]
     features: FeatureColumns | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, split: str) -> int:
         """Number of records of a split."""
@@ -151,8 +155,8 @@ def read_manifest(directory: Path) -> Manifest:
             split: tuple(Shard(**shard) for shard in shards)
             for split, shards in content["splits"].items()
         }
-        for field in ("segmentation_classes", "scenes", "scene_groups"):
-            content[field] = tuple(content[field])
+        for name in ("segmentation_classes", "scenes", "scene_groups"):
+            content[name] = tuple(content[name])
         if features := content.get("features"):
             tokens = features["tokens"]
             features["tokens"] = None if tokens is None else tuple(tokens)
