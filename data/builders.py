@@ -32,7 +32,7 @@ _TABLES = (".csv", ".jsonl", ".ndjson")
 
 
 class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ignore
-    """Imports a photo set from the manual directory and reads it; `as_dataset` needs TensorFlow."""
+    """Imports a photo set from the manual directory; `as_data_source` reads it."""
 
     photo_set: ClassVar[PhotoSet]
     VERSION = tfds.core.Version(VERSION)
@@ -92,6 +92,12 @@ class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ig
         self.info.read_from_directory(self.data_dir)
         print(self.photo_set.difference(self.info.splits.total_num_examples))
 
+    def as_dataset(self, *arguments: Any, **named: Any) -> Any:
+        """Raises NotImplementedError, as TFDS does for ArrayRecord files where TensorFlow is installed."""
+        raise NotImplementedError(
+            f"{self.name}: TFDS makes no tf.data of ArrayRecord files, expected as_data_source"
+        )
+
     def _download_and_prepare(self, *arguments: Any, **named: Any) -> None:
         raise NotImplementedError("download_and_prepare does all of it")
 
@@ -112,7 +118,11 @@ def _flags(manual: Path) -> list[str]:
 
 
 BUILDERS: Mapping[str, type[PhotoSetBuilder]] = {
-    name: type(name, (PhotoSetBuilder,), {"name": name, "photo_set": photo_set})
+    name: type(
+        name,
+        (PhotoSetBuilder,),
+        {"name": name, "photo_set": photo_set, "__module__": __name__},
+    )
     for name, photo_set in PHOTO_SETS.items()
 }
 """By name; TFDS knows each of them by being made."""

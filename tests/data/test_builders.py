@@ -50,6 +50,7 @@ def from_manual(folder, **others):
 def test_all_photo_sets_are_registered():
     assert set(BUILDERS) == set(data.prepare.PHOTO_SETS)
     assert all(tfds.builder_cls(name) is builder for name, builder in BUILDERS.items())
+    assert {builder.__module__ for builder in BUILDERS.values()} == {"data.builders"}
 
 
 def test_the_python_door_gives_the_same_files_and_reads_them(manual, prepared, tmp_path, capsys):
@@ -62,6 +63,10 @@ def test_the_python_door_gives_the_same_files_and_reads_them(manual, prepared, t
     places = np.load(tmp_path / "mp16" / "2.0.0" / "train-latlng.npy")
     assert len(source) == sum(shard["records"] for shard in manifest["splits"]["train"])
     np.testing.assert_array_equal(source[3]["latlng"], places[3])
+    with pytest.raises(
+        NotImplementedError, match="mp16: TFDS makes no tf.data of ArrayRecord files"
+    ):
+        builder.as_dataset(split="train")
     again = tfds.data_source("mp16", split="validation", data_dir=tmp_path, download=False)
     assert len(again) + len(source) == len(GOOD)
 
