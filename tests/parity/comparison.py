@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -76,8 +77,9 @@ def family_of(model_type):
     return next(one for one in TOWER_FAMILIES.values() if model_type in one.model_types)
 
 
+@cache
 def tower_shapes(config):
-    """Shapes of a tower's parameters."""
+    """Shapes of a tower's parameters, traced once for each config."""
     side = config.preprocessing.image_size
     image = jnp.zeros((1, side, side, 3), jnp.uint8)
     return shapes_of(make_tower(config, jnp.float32), {"image": image})
