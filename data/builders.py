@@ -43,6 +43,8 @@ class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ig
 
     def __init__(self, *, file_format: Any = "array_record", **arguments: Any):
         super().__init__(file_format=file_format or "array_record", **arguments)
+        if self.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+            raise ValueError(f"{self.name}: file_format={file_format!r}, expected 'array_record'")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

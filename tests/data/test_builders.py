@@ -125,6 +125,11 @@ def test_a_manual_directory_that_lacks_something(lacking, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_another_file_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mp16: file_format='tfrecord', expected 'array_record'"):
+        BUILDERS["mp16"](data_dir=tmp_path, file_format="tfrecord")
+
+
 @pytest.mark.parametrize("flag", ["--max_examples_per_split=1", "--num_shards=3"])
 def test_what_is_not_heeded_is_refused(flag, manual, tmp_path):
     with pytest.raises(SystemExit, match=f"{flag[2:].split('=')[0]} is not heeded, expected"):
