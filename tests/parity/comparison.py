@@ -13,7 +13,7 @@ from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel
 from geosurge_jax.interop.part import part_of
-from geosurge_jax.models.segformer import Segformer
+from geosurge_jax.models.tower import ImageTower
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.parameters import flatten
 
@@ -23,15 +23,14 @@ TOLERANCE = 1e-5
 def shapes_of(module, inputs):
     """Shapes of a part's parameters."""
     variables = jax.eval_shape(
-        lambda: module.init(jax.random.key(0), **inputs, **train_argument(module, inputs))
+        lambda: module.init(jax.random.key(0), **arguments_of(module, inputs))
     )
     return variables["params"]
 
 
-def train_argument(module, inputs):
-    """Towers are told whether they are trained; texts' and segmenters are not."""
-    trains = "image" in inputs and not isinstance(module, Segformer)
-    return {"train": False} if trains else {}
+def arguments_of(module, inputs):
+    """Towers take an oracle's image as photos, and are told whether they are trained."""
+    return {"photos": inputs["image"], "train": False} if isinstance(module, ImageTower) else inputs
 
 
 def outputs(module, params, inputs):
@@ -40,7 +39,7 @@ def outputs(module, params, inputs):
     @jax.jit
     def run(params, inputs):
         return module.apply(
-            {"params": params}, **inputs, **train_argument(module, inputs),
+            {"params": params}, **arguments_of(module, inputs),
             capture_intermediates=True, mutable=["intermediates"],
         )  # fmt: skip
 
