@@ -37,7 +37,15 @@ from geosurge_jax.input.record import Record
 
 
 def looks_of(dataset: Dataset, split: Split, kept: Path, threads: int) -> Looks:
-    """Reads all records of a split, or what an earlier call kept of them."""
+    """Reads all records of a split, or what an earlier call kept of them.
+
+    Raises:
+        ValueError: the split has no photos to look at.
+    """
+    if split.features is not None:
+        raise ValueError(
+            f"{dataset.directory}: features in place of photos, expected the dataset they are of"
+        )
     digest = dataset.manifest.latlng_sha256[split.name][:16]
     path = kept / f"hashes-{dataset.manifest.name}-{split.name}-{digest}.npz"
     if not path.exists():
