@@ -18,68 +18,34 @@ import csv
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from data.folder_rows import in_threads
 from data.importing.files import replaced
-from data.perceptual_hash import near_pairs, perceptual_hash
+from data.overlap import LEAKS, Looks, Overlap, overlap
+from data.perceptual_hash import perceptual_hash
 from data.progress import track
 from data.write import write_dataset
 from geosurge_jax.evaluation.page import Section, write_page
 from geosurge_jax.evaluation.tables import Table
-from geosurge_jax.geo import EARTH_RADIUS_KM, unit_vectors
 from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.images import ImageDecodeError, decode_image
 from geosurge_jax.input.record import Record
 
-LEAKS = ("id", "near copy", "author")
-"""Why a photo leaks, the strongest reason first."""
-
-
-@dataclass(frozen=True)
-class Looks:
-    """What is compared of a split's records, in record order.
-
-    Attributes:
-        ids: `[M]`.
-        authors: `[M]`, empty = unknown.
-        hashes: uint64 `[M]`.
-        hashed: bool `[M]`: whether a photo has a hash; flat and unreadable ones have none.
-        latlng: degrees, float64 `[M, 2]`.
-    """
-
-    ids: np.ndarray
-    authors: np.ndarray
-    hashes: np.ndarray
-    hashed: np.ndarray
-    latlng: np.ndarray
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """What a test split shares with a training split.
-
-    Attributes:
-        partners: for each of `LEAKS` the index of one training photo of each test photo, -1 for none.
-        same_place: bool `[M]`: whether a training photo was taken as near as asked.
-    """
-
-    partners: Mapping[str, np.ndarray]
-    same_place: np.ndarray
-
-    @property
-    def leaks(self) -> np.ndarray:
-        """Test photos that leak for any reason, bool `[M]`."""
-        return np.any([partner >= 0 for partner in self.partners.values()], axis=0)
-
 
 def looks_of(dataset: Dataset, split: Split, kept: Path, threads: int) -> Looks:
-    """Reads all records of a split, or what an earlier call kept of them."""
+    """Reads all records of a split, or what an earlier call kept of them.
+
+    Raises:
+        ValueError: the split has no photos to look at.
+    """
+    if split.features is not None:
+        raise ValueError(
+            f"{dataset.directory}: features in place of photos, expected the dataset they are of"
+        )
     digest = dataset.manifest.latlng_sha256[split.name][:16]
     path = kept / f"hashes-{dataset.manifest.name}-{split.name}-{digest}.npz"
     if not path.exists():
@@ -105,44 +71,6 @@ def _look(record: Mapping[str, Any]) -> tuple[str, str, int | None]:
     except ImageDecodeError:
         value = None
     return record["id"], record["author"], value
-
-
-def overlap(train: Looks, test: Looks, bits: int, metres: float) -> Overlap:
-    """Compares every photo of a test split with all of a training split.
-
-    Args:
-        train: M photos.
-        test: N photos.
-        bits: by which the hashes of near copies differ at most.
-        metres: within which two photos are of the same place.
-
-    Raises:
-        ValueError: bits or metres out of range.
-    """
-    if not metres > 0:
-        raise ValueError(f"{metres} metres, expected above 0 (--metres)")
-    of_test, of_train = np.flatnonzero(test.hashed), np.flatnonzero(train.hashed)
-    near, partner = near_pairs(test.hashes[of_test], train.hashes[of_train], bits)
-    copies = np.full(len(test.ids), -1)
-    # Written backwards, so that the first of several partners stays.
-    copies[of_test[near[::-1]]] = of_train[partner[::-1]]
-    partners = {
-        "id": _same(test.ids, train.ids),
-        "near copy": copies,
-        "author": np.where(test.authors != b"", _same(test.authors, train.authors), -1),
-    }
-    chord = 2 * np.sin(metres / 1000 / EARTH_RADIUS_KM / 2)
-    distance, _ = KDTree(unit_vectors(train.latlng)).query(
-        unit_vectors(test.latlng), distance_upper_bound=chord
-    )
-    return Overlap(partners, np.isfinite(distance))
-
-
-def _same(wanted: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The first index in `values` of each one wanted, -1 where there is none."""
-    known, first = np.unique(values, return_index=True)
-    place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-    return np.where(known[place] == wanted, first[place], -1)
 
 
 def write_leaks(path: Path, train: Looks, test: Looks, found: Overlap) -> None:

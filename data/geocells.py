@@ -14,8 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from geosurge_jax.evaluation.geocell_map import draw_geocells
 from geosurge_jax.geo import (
     DEFAULT_MAX_IMAGES,
@@ -37,19 +35,19 @@ PUBLISHED_CELLS: Mapping[int, int] = {5000: 3298, 2000: 7202, 1000: 12893}
 _DRAWN = 3
 
 
-def kept_table(hierarchy: Hierarchy, latlng: np.ndarray, max_images: Sequence[int]) -> str:
+def kept_table(hierarchy: Hierarchy, photos: int, max_images: Sequence[int]) -> str:
     """For each level its cells, beside those published of MP-16, and the share of photos it keeps.
 
     Args:
         hierarchy: L levels.
-        latlng: degrees, `[M, 2]`.
+        photos: that it was made of.
         max_images: tau_max of each level.
     """
-    kept = (hierarchy.assign(latlng) >= 0).mean(axis=0)
     lines = [f"{'tau_max':>8} {'cells':>8} {'MP-16':>8} {'photos kept':>12}"]
-    for most, partition, share in zip(max_images, hierarchy.partitions, kept, strict=True):
+    for most, partition in zip(max_images, hierarchy.partitions, strict=True):
+        kept = partition.counts.sum() / photos
         published = f"{PUBLISHED_CELLS[most]:,}" if most in PUBLISHED_CELLS else ""
-        lines.append(f"{most:>8,} {len(partition.ids):>8,} {published:>8} {share:>11.2%}")
+        lines.append(f"{most:>8,} {len(partition.ids):>8,} {published:>8} {kept:>11.2%}")
     return "\n".join(lines)
 
 
@@ -86,7 +84,7 @@ def of_dataset(
     began = time.perf_counter()
     hierarchy = build_hierarchy(latlng, max_images, min_images, drop=drop)
     seconds = time.perf_counter() - began
-    print(kept_table(hierarchy, latlng, max_images))
+    print(kept_table(hierarchy, len(latlng), max_images))
     nowhere = int((hierarchy.assign(latlng) < 0).all(axis=1).sum())
     print(f"{len(latlng):,} photos, {nowhere:,} of them in no cell of any level; {seconds:.1f} s")
     out = out or directory / "geocells"

@@ -4,6 +4,9 @@ Of a small grey picture the 8 x 8 lowest frequencies of the cosine transform are
 (Zauner 2010, section 3.2.1, with the constant left out of the median).
 """
 
+from collections.abc import Iterator
+from itertools import combinations
+
 import numpy as np
 from PIL import Image
 
@@ -26,55 +29,72 @@ def perceptual_hash(pixels: np.ndarray) -> int | None:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
+# Lowest bit of each band, and the end. The widest one holds the transform's constant, which says little.
+_EDGES = (0, 21, 42, 64)
+_MOST = 8
+_PAIRS_AT_A_TIME = 2_000_000
+
+
 def near_pairs(queries: np.ndarray, hashes: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of hashes that differ in at most so many bits.
 
-    Of `most + 1` bands of bits at least one is equal in such a pair, so only hashes with an equal band are
-    compared: exact, and for 4.7 million hashes against some ten thousand a matter of seconds.
+    In one of three bands of bits such a pair differs in at most a third of them, so each band of a query is
+    looked up with all such changes, and what is found is compared as a whole (multi-index hashing: Norouzi,
+    Punjani and Fleet, CVPR 2012, section 3). Exact, and for 4.7 million hashes against some ten thousand a
+    matter of seconds.
 
     Args:
         queries: uint64 [N].
         hashes: uint64 [M].
-        most: differing bits, 0 to 8; each one more makes the comparison some four times as long.
+        most: differing bits, 0 to 8.
 
     Returns:
         Indexes into queries and hashes, int64 [P] each, ascending, every pair once.
     """
-    if not 0 <= most <= 8:
-        raise ValueError(f"{most} differing bits, expected 0 to 8 (--bits)")
-    edges = np.linspace(0, 64, most + 2).round().astype(int)
+    if not 0 <= most <= _MOST:
+        raise ValueError(f"{most} differing bits, expected 0 to {_MOST} (--bits)")
+    bands = zip(_EDGES[:-1], _EDGES[1:], strict=True)
     found = [
-        _pairs_of_band(queries, hashes, most, low, high - low)
-        for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        near for low, end in bands for near in _near_in_band(queries, hashes, most, low, end - low)
     ]
-    pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+    # A pair as one number: of millions of those a sort takes a tenth of the time.
+    pairs = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    query, index = np.divmod(pairs, max(len(hashes), 1))
+    return query, index
 
 
-_PAIRS_AT_A_TIME = 4_000_000
-
-
-def _pairs_of_band(
+def _near_in_band(
     queries: np.ndarray, hashes: np.ndarray, most: int, low: int, bits: int
-) -> np.ndarray:
-    """Pairs int64 [P, 2] that are equal in the bits from `low` on and near in all."""
+) -> Iterator[np.ndarray]:
+    """Pairs, int64 query * M + index, near in all and in the bits from `low` on by a third of `most`."""
     mask = np.uint64((1 << bits) - 1)
     band, wanted = (values >> np.uint64(low) & mask for values in (hashes, queries))
-    order = np.argsort(band, kind="stable")
-    ordered = band[order]
-    start = np.searchsorted(ordered, wanted, side="left")
-    count = np.searchsorted(ordered, wanted, side="right") - start
-    found = [np.empty((0, 2), np.int64)]
-    ends = np.cumsum(count)
-    first = 0
-    while first < len(queries):
-        before = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + _PAIRS_AT_A_TIME, side="right")))
-        counts = count[first:last]
-        query = np.repeat(np.arange(first, last), counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        candidate = order[np.repeat(start[first:last], counts) + within]
-        near = np.bitwise_count(queries[query] ^ hashes[candidate]) <= most
-        found.append(np.stack([query[near], candidate[near]], axis=1))
-        first = last
-    return np.concatenate(found)
+    # Band and index in one number, whose sort is several times as quick as an argsort.
+    keyed = np.sort(band << np.uint64(32) | np.arange(len(hashes), dtype=np.uint64))
+    order = (keyed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    ordered = hashes[order]
+    starts = np.concatenate(
+        [[0], np.cumsum(np.bincount(band.astype(np.int64), minlength=1 << bits))]
+    )
+    changes = _changes(bits, most // (len(_EDGES) - 1))
+    step = max(1, _PAIRS_AT_A_TIME // len(changes))
+    for first in range(0, len(queries), step):
+        probed = (wanted[first : first + step, None] ^ changes[None]).ravel()
+        start = starts[probed]
+        count = starts[probed + np.uint64(1)] - start
+        probe = np.flatnonzero(count)
+        ends = np.cumsum(count[probe])
+        cuts = np.arange(_PAIRS_AT_A_TIME, ends[-1] if len(ends) else 0, _PAIRS_AT_A_TIME)
+        for part in np.split(probe, np.searchsorted(ends, cuts)):
+            counts = count[part]
+            query = np.repeat(first + part // len(changes), counts)
+            shift = np.repeat(start[part] - np.cumsum(counts) + counts, counts)
+            place = shift + np.arange(len(shift))
+            near = np.bitwise_count(queries[query] ^ ordered[place]) <= most
+            yield query[near] * len(hashes) + order[place[near]]
+
+
+def _changes(bits: int, most: int) -> np.ndarray:
+    """All numbers of so many bits of which at most so many are set, uint64."""
+    chosen = (set_bits for n in range(most + 1) for set_bits in combinations(range(bits), n))
+    return np.array([sum(1 << bit for bit in set_bits) for set_bits in chosen], np.uint64)

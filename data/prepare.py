@@ -64,40 +64,49 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+def import_of(given: argparse.Namespace) -> Import:
+    """What the flags of `parser` ask to be imported.
+
+    Raises:
+        ValueError: A flag is wrong, or the photos or the table are not there.
+    """
+    known = PHOTO_SETS[given.dataset]
+    archive: Archive = archive_of(given.source, given.shape)
+    named = {role: vars(given)[f"{role}_column"] for role in KNOWN_NAMES}
+    named = {role: column for role, column in named.items() if column is not None}
+    if named and given.table is None:
+        raise ValueError(f"--{next(iter(named))}-column: expected --table, which has columns")
+    return Import(
+        name=given.name or known.name,
+        version=given.version,
+        archive=archive,
+        table=None if given.table is None else open_table(given.table, named, _POSITION),
+        fractions=check_fractions(given.fractions) if given.fractions else known.fractions,
+        seed=given.seed,
+        short_side=given.short_side or None,
+        quality=given.quality,
+        description=known.description,
+        licence=known.licence,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     cut = words.index("--") if "--" in words else len(words)
     given = parser().parse_args(words[:cut])
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    known = PHOTO_SETS[given.dataset]
     try:
         if words[cut + 1 :] and not given.beam:
             raise ValueError(f"{' '.join(words[cut:])}: flags for Beam's runner, expected --beam")
-        archive: Archive = archive_of(given.source, given.shape)
-        named = {role: vars(given)[f"{role}_column"] for role in KNOWN_NAMES}
-        named = {role: column for role, column in named.items() if column is not None}
-        if named and given.table is None:
-            raise ValueError(f"--{next(iter(named))}-column: expected --table, which has columns")
-        job = Import(
-            name=given.name or known.name,
-            version=given.version,
-            archive=archive,
-            table=None if given.table is None else open_table(given.table, named, _POSITION),
-            fractions=check_fractions(given.fractions) if given.fractions else known.fractions,
-            seed=given.seed,
-            short_side=given.short_side or None,
-            quality=given.quality,
-            description=known.description,
-            licence=known.licence,
-        )
+        job = import_of(given)
         runner = on_beam(words[cut + 1 :]) if given.beam else on_this_machine(given.workers)
         written = import_archive(given.out, job, runner)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
     manifest = open_dataset(written).manifest
     arrived = sum(manifest.count(split) for split in manifest.splits)
-    print(known.difference(arrived))
+    print(PHOTO_SETS[given.dataset].difference(arrived))
     print(written)
 
 

@@ -31,11 +31,19 @@ def draw_geocells(partitions: Mapping[str, Partition]) -> bytes:
         draw_world(axes)
         outlines = cell_outlines(partition.ids)
         closed = np.concatenate([outlines, outlines[:, :1]], axis=1)
-        lines = [equal_earth(piece) for line in closed for piece in cut_at_antimeridian(line)]
-        axes.add_collection(LineCollection(lines, colors=_LINE, linewidths=0.4, zorder=3))
+        axes.add_collection(
+            LineCollection(_projected(closed), colors=_LINE, linewidths=0.4, zorder=3)
+        )
         axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold")
     figure.tight_layout()
     return png(figure)
+
+
+def _projected(lines: np.ndarray) -> list[np.ndarray]:
+    """Lines in degrees `[M, N, 2]` on the map; the few that cross its edge come in pieces."""
+    cut = np.any(np.abs(np.diff(lines[..., 1], axis=1)) > 180, axis=1)
+    pieces = [equal_earth(piece) for line in lines[cut] for piece in cut_at_antimeridian(line)]
+    return [*equal_earth(lines[~cut]), *pieces]
 
 
 def draw_photos(latlng: np.ndarray, title: str, seed: int = 0) -> bytes:

@@ -179,9 +179,13 @@ def _sheet(
 ) -> Picture:
     readable = [(index, record) for index, record in decoded.items() if record is not None][:_SHOWN]
     samples = [_sample(split, index, record, hierarchy) for index, record in readable]
-    colours = class_colours(len(dataset.manifest.segmentation_classes))
-    caption = "Photo and class map; below, place and finest geocell with its photos."
-    return Picture("photos.png", caption, draw_samples(samples, colours))
+    classes = dataset.manifest.segmentation_classes
+    caption = (
+        "Photo and class map; above, place and finest geocell with its photos; below, the classes."
+    )
+    return Picture(
+        "photos.png", caption, draw_samples(samples, class_colours(len(classes)), classes)
+    )
 
 
 def _sample(split: Split, index: int, record: DecodedRecord, hierarchy: Hierarchy | None) -> Sample:

@@ -1,14 +1,16 @@
 import csv
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data.audit import main
+from data.audit import looks_of, main
 from data.importing.importer import Import, import_archive
 from data.importing.runners import on_this_machine
 from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.input.manifest import FeatureColumns
 from tests.data.importing.photos import Listed, jpeg
 
 
@@ -104,6 +106,14 @@ def test_wrong_flags_end_in_one_line(audited, flags, message):
     with pytest.raises(SystemExit) as error:
         main(["--train", str(train), "--test", str(theirs), "--out", str(out), *flags])
     assert str(error.value).startswith("error: ") and message in str(error.value)
+
+
+def test_features_cannot_be_looked_at(audited, tmp_path):
+    train = open_dataset(audited[0])
+    columns = FeatureColumns("float32", 8, None, 32, None, "")
+    split = dataclasses.replace(train.split("train"), features=columns)
+    with pytest.raises(ValueError, match="features in place of photos, expected the dataset they"):
+        looks_of(train, split, tmp_path, 1)
 
 
 def test_a_training_set_that_holds_the_whole_test_set(audited, tmp_path):

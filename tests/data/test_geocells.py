@@ -41,12 +41,14 @@ def test_the_geocells_of_a_dataset_are_those_of_its_training_places(dataset, cap
     assert [int(line.split()[1]) for line in lines[1:3]] == [
         len(p.ids) for p in expected.partitions
     ]
+    kept = (expected.assign(latlng) >= 0).mean(axis=0)
+    assert [line.split()[-1] for line in lines[1:3]] == [f"{share:.2%}" for share in kept]
 
 
 def test_what_is_published_of_mp16_stands_beside():
     latlng = np.stack([np.linspace(-60, 60, 9000), np.linspace(-170, 170, 9000)], axis=1)
     limits = (5000, 1000)
-    lines = kept_table(build_hierarchy(latlng, limits, 50), latlng, limits).splitlines()
+    lines = kept_table(build_hierarchy(latlng, limits, 50), 9000, limits).splitlines()
     assert lines[1].split()[2] == "3,298" and lines[2].split()[2] == "12,893"
     assert lines[1].split()[3] == "100.00%"
 

@@ -81,6 +81,30 @@ def test_pairs_are_all_of_them(most, at_a_time, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("most", range(9))
+def test_pairs_are_found_wherever_their_bits_differ(most):
+    rng = np.random.default_rng(most)
+    hashes = rng.integers(0, 2**64, 400, dtype=np.uint64)
+    queries = np.repeat(hashes, 2)
+    for index in range(len(queries)):
+        for bit in rng.choice(64, most + index % 2, replace=False):
+            queries[index] ^= np.uint64(1) << np.uint64(bit)
+    found, partner = near_pairs(queries, hashes, most)
+    # Two random ones of these are never so near.
+    np.testing.assert_array_equal(found, np.arange(0, 800, 2))
+    np.testing.assert_array_equal(partner, np.arange(400))
+
+
+def test_very_many_of_one_hash(monkeypatch):
+    monkeypatch.setattr(room, "_PAIRS_AT_A_TIME", 50)
+    hashes = np.full(300, 2**63 + 9, np.uint64)
+    hashes[7] = 5
+    query, partner = near_pairs(hashes[:20], hashes, 1)
+    assert len(query) == 19 * 299 + 1
+    np.testing.assert_array_equal(partner[query == 7], [7])
+    np.testing.assert_array_equal(partner[query == 8], np.delete(np.arange(300), 7))
+
+
 def test_no_pairs_and_wrong_distances():
     none = np.array([], np.uint64)
     assert [len(found) for found in near_pairs(none, none, 3)] == [0, 0]

@@ -209,20 +209,20 @@ def test_splits_hold_80_8_and_12_of_100_authors_in_any_order(count):
 
 
 def test_prepare_writes_all_splits_and_authors_do_not_straddle(tmp_path):
-    directory = prepare(tmp_path, photos=240, size=32, seed=3, workers=1)
+    directory = prepare(tmp_path, photos=120, size=32, seed=3, workers=1)
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["source"] == {
-        "generator": "data.planet", "photos": 240, "size": 32, "seed": 3,
+        "generator": "data.planet", "photos": 120, "size": 32, "seed": 3,
     }  # fmt: skip
     dataset = open_dataset(directory)
     authors = []
     for name in ("train", "validation", "test"):
         split = dataset.split(name)
         authors.append({split.records[index]["author"] for index in range(len(split))})
-    assert sum(len(dataset.split(name)) for name in ("train", "validation", "test")) == 240
+    assert sum(len(dataset.split(name)) for name in ("train", "validation", "test")) == 120
     assert all(authors) and len(set.union(*authors)) == sum(map(len, authors))
     before = (directory / "manifest.json").stat().st_mtime_ns
-    assert prepare(tmp_path, photos=240, size=32, seed=3, workers=1) == directory
+    assert prepare(tmp_path, photos=120, size=32, seed=3, workers=1) == directory
     assert (directory / "manifest.json").stat().st_mtime_ns == before
 
 

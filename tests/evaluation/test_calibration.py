@@ -22,6 +22,9 @@ from geosurge_jax.evaluation.reliability import draw_reliability
 from geosurge_jax.systems.posterior import Posterior
 
 GRID = EqualAreaGrid(12, 24)
+# Each as one program: operation by operation they would be compiled some ten times.
+masses_of = jax.jit(lambda posterior: grid_masses(posterior, GRID))
+calibrated_by = jax.jit(lambda masses, cells, floor: calibrate(masses, cells, GRID, floor))
 
 
 def test_the_cells_of_the_grid_are_equal_in_area():
@@ -98,12 +101,7 @@ def by_numpy(posterior, truth, floor):
 
 def test_photos_are_those_of_a_numpy_twin(answers):
     posterior, truth = answers
-
-    @jax.jit
-    def measure(posterior, cells):
-        return calibrate(grid_masses(posterior, GRID), cells, GRID, 0.01)
-
-    found = measure(posterior, jnp.asarray(GRID.assign(truth)))
+    found = calibrated_by(masses_of(posterior), jnp.asarray(GRID.assign(truth)), 0.01)
     expected = by_numpy(posterior, truth, 0.01)
     for value, wanted in zip(jax.tree.leaves(found), expected, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=2e-5, atol=2e-6)
@@ -114,12 +112,12 @@ def test_a_shared_support_is_the_same_as_each_photo_with_a_copy(answers):
     posterior, truth = answers
     shared = Posterior(posterior.latlng[0], posterior.log_prob)
     copies = Posterior(jnp.broadcast_to(posterior.latlng[:1], (40, 30, 2)), posterior.log_prob)
-    np.testing.assert_allclose(grid_masses(shared, GRID), grid_masses(copies, GRID), atol=1e-7)
+    np.testing.assert_allclose(masses_of(shared), masses_of(copies), atol=1e-7)
     cells = jnp.asarray(GRID.assign(truth))
-    one = grid_masses(shared, GRID)[3]
+    one = masses_of(shared)[3]
     for value, wanted in zip(
-        jax.tree.leaves(calibrate(one, cells, GRID, 0.01)),
-        jax.tree.leaves(calibrate(jnp.tile(one[None], (40, 1)), cells, GRID, 0.01)),
+        jax.tree.leaves(calibrated_by(one, cells, 0.01)),
+        jax.tree.leaves(calibrated_by(jnp.tile(one[None], (40, 1)), cells, 0.01)),
         strict=True,
     ):
         np.testing.assert_allclose(value, wanted, rtol=1e-6)
@@ -136,7 +134,7 @@ def drawn(sharpen, photos=6000):
     claimed = true**sharpen
     claimed /= claimed.sum(axis=1, keepdims=True)
     masses = jnp.asarray(claimed, jnp.float32)
-    calibration = calibrate(masses, jnp.asarray(cells, jnp.int32), GRID, 1e-6)
+    calibration = calibrated_by(masses, jnp.asarray(cells, jnp.int32), 1e-6)
     of_truth = np.take_along_axis(claimed, cells[:, None], axis=1)[:, 0]
     return summarize_calibration(jax.device_get(calibration), GRID, 1e-6, 200, 0), of_truth
 

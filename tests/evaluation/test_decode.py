@@ -12,6 +12,12 @@ from geosurge_jax.systems.posterior import Posterior
 DECISIONS = ("top", "accuracy@25km", "geoscore", "accuracy@750km", "distance")
 
 
+def decided(posterior, names, points):
+    """As one program: operation by operation it would be compiled a hundred times."""
+    decisions = [parse_decision(name) for name in names]
+    return np.asarray(jax.jit(lambda given: decide(given, decisions, points))(posterior))
+
+
 @pytest.fixture(scope="module")
 def posterior():
     rng = np.random.default_rng(0)
@@ -104,8 +110,7 @@ def best_worth(latlng, probability, points, name):
 @pytest.mark.parametrize("own", [False, True])
 def test_answers_are_as_good_as_the_best_by_brute_force(clustered, points, own):
     given = own_supports(clustered) if own else clustered
-    decisions = [parse_decision(name) for name in DECISIONS]
-    answers = np.asarray(jax.jit(lambda p: decide(p, decisions, points))(given))
+    answers = decided(given, DECISIONS, points)
     assert answers.shape == (6, 5, 2)
     np.testing.assert_array_equal(answers[:, 0], top_locations(given, 1)[0][:, 0])
     latlng = np.asarray(clustered.latlng, np.float64)
@@ -123,7 +128,7 @@ def test_decisions_differ_where_a_crowd_outweighs_the_likeliest_point():
     latlng = jnp.asarray(np.concatenate([[[50.0, -120.0]], crowd]), jnp.float32)
     posterior = Posterior(latlng, jnp.log(jnp.asarray([[0.3] + [0.1] * 7])))
     names = ("top", "accuracy@5km", "accuracy@31km", "geoscore")
-    answers = decide(posterior, [parse_decision(name) for name in names], 8)[0]
+    answers = decided(posterior, names, 8)[0]
     lone, crowd = np.asarray(latlng[0]), np.asarray(latlng[1:])
     np.testing.assert_array_equal(answers[:2], [lone, lone])
     np.testing.assert_array_equal(answers[2:], [crowd[3], crowd[3]])
@@ -133,7 +138,7 @@ def test_the_mean_is_an_answer_of_its_own():
     """Three places on a ring around the pole: the pole is nearest to all, and no support point."""
     latlng = jnp.asarray([[80.0, 0.0], [80.0, 120.0], [80.0, -120.0]])
     posterior = Posterior(latlng, jnp.log(jnp.full((1, 3), 1 / 3)))
-    answers = decide(posterior, [parse_decision("accuracy@1200km"), parse_decision("top")], 3)
+    answers = decided(posterior, ("accuracy@1200km", "top"), 3)
     assert float(answers[0, 0, 0]) == pytest.approx(90, abs=1e-3)
     np.testing.assert_array_equal(answers[0, 1], latlng[0])
 
@@ -141,7 +146,7 @@ def test_the_mean_is_an_answer_of_its_own():
 def test_points_that_cancel_have_no_mean_and_still_an_answer():
     latlng = jnp.asarray([[0.0, 0.0], [0.0, -180.0]])
     posterior = Posterior(latlng, jnp.log(jnp.full((1, 2), 0.5)))
-    answers = decide(posterior, [parse_decision("geoscore"), parse_decision("distance")], 2)
+    answers = decided(posterior, ("geoscore", "distance"), 2)
     np.testing.assert_allclose(answers[0], [[0.0, 0.0]] * 2, atol=1e-4)
 
 

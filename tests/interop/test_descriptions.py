@@ -1,5 +1,6 @@
 """config.json and preprocessor_config.json with anything in place of what belongs there."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ ORACLES = {
     "siglip_text": "siglip_text",
 }  # fmt: skip
 FAMILIES = {**TOWER_FAMILIES, "clip_text": clip_text.FAMILY, "siglip_text": siglip_text.FAMILY}
+
+thawed = cache(thaw)
 
 ANYTHING = st.recursive(
     st.none()
@@ -57,7 +60,7 @@ def replaced(data, entries):
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_description_reads_or_is_refused_in_one_line(name, data):
-    oracle, family = thaw(ORACLES[name]), FAMILIES[name]
+    oracle, family = thawed(ORACLES[name]), FAMILIES[name]
     config, preprocessor = oracle.config, oracle.preprocessor
     if preprocessor and data.draw(st.booleans()):
         preprocessor = replaced(data, preprocessor)

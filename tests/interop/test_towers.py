@@ -110,7 +110,8 @@ def test_stacks_are_filled_block_by_block(loaded, trained_blocks, scan, tmp_path
     config = dataclasses.replace(one.config, trained_blocks=trained_blocks, scan=scan)
     params = load_part(one.part(config))
     image = jnp.asarray(one.oracle.inputs["image"])
-    features = make_tower(config, jnp.float32).apply({"params": params}, image, train=False)
+    tower = make_tower(config, jnp.float32)
+    features = jax.jit(lambda p, i: tower.apply({"params": p}, i, train=False))(params, image)
     np.testing.assert_allclose(features.tokens, one.oracle.expected["tokens"], atol=1e-5)
     tensors = written(tmp_path / "stacked", one, config, params)
     for key, tensor in written(tmp_path / "plain", one, one.config, one.params).items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.loading import load_part
 from geosurge_jax.interop.model_directory import StoredModel
 from geosurge_jax.interop.part import part_of
-from geosurge_jax.models.segformer import Segformer
+from geosurge_jax.models.tower import ImageTower
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.training.parameters import flatten
 
@@ -22,15 +23,14 @@ TOLERANCE = 1e-5
 def shapes_of(module, inputs):
     """Shapes of a part's parameters."""
     variables = jax.eval_shape(
-        lambda: module.init(jax.random.key(0), **inputs, **train_argument(module, inputs))
+        lambda: module.init(jax.random.key(0), **arguments_of(module, inputs))
     )
     return variables["params"]
 
 
-def train_argument(module, inputs):
-    """Towers are told whether they are trained; texts' and segmenters are not."""
-    trains = "image" in inputs and not isinstance(module, Segformer)
-    return {"train": False} if trains else {}
+def arguments_of(module, inputs):
+    """Towers take an oracle's image as photos, and are told whether they are trained."""
+    return {"photos": inputs["image"], "train": False} if isinstance(module, ImageTower) else inputs
 
 
 def outputs(module, params, inputs):
@@ -39,7 +39,7 @@ def outputs(module, params, inputs):
     @jax.jit
     def run(params, inputs):
         return module.apply(
-            {"params": params}, **inputs, **train_argument(module, inputs),
+            {"params": params}, **arguments_of(module, inputs),
             capture_intermediates=True, mutable=["intermediates"],
         )  # fmt: skip
 
@@ -76,8 +76,9 @@ def family_of(model_type):
     return next(one for one in TOWER_FAMILIES.values() if model_type in one.model_types)
 
 
+@cache
 def tower_shapes(config):
-    """Shapes of a tower's parameters."""
+    """Shapes of a tower's parameters, traced once for each config."""
     side = config.preprocessing.image_size
     image = jnp.zeros((1, side, side, 3), jnp.uint8)
     return shapes_of(make_tower(config, jnp.float32), {"image": image})
