@@ -69,7 +69,7 @@ def test_all_good_photos_arrive_with_their_rows(imported):
             assert record["scene"].tolist() == [int(row[f"S{n}_Label"]) for n in (3, 16, 365)]
         assert decode_image(record["image"]).ndim == 3
     assert found["04_0004"]["image"][:20] == GOOD["04/0004.jpg"][:20], "kept as it was"
-    assert decode_image(found["turned_1"]["image"]).shape == (50, 40, 3)
+    assert decode_image(found["turned_1"]["image"]).shape == (64, 48, 3)
     assert decode_image(found["large_1"]["image"]).shape == (200, 267, 3)
 
 
