@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.photo_archives import SHAPES
 from benchmarks.photo_collection import Collection, make_collection
@@ -38,14 +39,29 @@ MEMORY_MARGIN_MB = 64
 _LAUNCHER = """
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(status)
 """
 """A process counts what it was forked from as memory of its own; so it is forked from a small one."""
 
 
-def run_import(source: Path, table: Path, out: Path, flags: Sequence[str]) -> tuple[float, float]:
-    """Imports; returns seconds and the largest process's memory in MB."""
+class Cost(NamedTuple):
+    """What an import took.
+
+    Attributes:
+        seconds: On the clock.
+        processor_seconds: Of all processes; other work on the machine moves them less.
+        megabytes: Of memory of the largest process.
+    """
+
+    seconds: float
+    processor_seconds: float
+    megabytes: float
+
+
+def run_import(source: Path, table: Path, out: Path, flags: Sequence[str]) -> Cost:
+    """Imports by a command of its own."""
     command = [sys.executable, "-m", "data.prepare", "mp16", "--source", str(source)]
     command += ["--table", str(table), "--out", str(out), *flags]
     began = time.perf_counter()
@@ -53,7 +69,8 @@ def run_import(source: Path, table: Path, out: Path, flags: Sequence[str]) -> tu
     process = subprocess.run(launched, cwd=ROOT, capture_output=True, text=True)
     if process.returncode:
         raise SystemExit(process.stderr)
-    return time.perf_counter() - began, int(process.stdout) / 1000
+    processor_seconds, kilobytes = process.stdout.split()
+    return Cost(time.perf_counter() - began, float(processor_seconds), int(kilobytes) / 1000)
 
 
 def digest(dataset: Path) -> str:
@@ -84,22 +101,24 @@ class Runs:
         source, out = self._root / "source", self._root / "out"
         source.mkdir()
         SHAPES[shape](source, collection.stored(shape))
-        results = []
+        costs = []
         for _ in range(self._repeats):
             shutil.rmtree(out, ignore_errors=True)
-            results.append(run_import(source, collection.table, out, self._flags(beam)))
-        seconds, memory = (statistics.median(values) for values in zip(*results, strict=True))
+            costs.append(run_import(source, collection.table, out, self._flags(beam)))
+        cost = Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
         (dataset,) = out.glob("mp16/*")
         self.digests.setdefault(name, set()).add(digest(dataset))
         counts = json.loads((dataset / "import.json").read_text())["photos"]
         members = sum(1 for _ in collection.of_shape(shape))
-        rate = members / seconds
+        rate = members / cost.seconds
         hours = MP16_PHOTOS / rate / 3600
         how = "beam" if beam else f"{self._workers} workers"
+        arrived = f"{sum(counts.values()):>9,} of {members:>9,} photos"
+        core = f"{1e3 * cost.processor_seconds / members:.2f} ms of a core each"
+        ahead = f"4.72 M: {hours:.2f} h, on 64 cores {hours * self._workers / 64:.2f} h"
         print(
-            f"{shape:13} {how:10} {name:8} {sum(counts.values()):>9,} of {members:>9,} photos "
-            f"{seconds:7.1f} s {rate:7,.0f} photos/s {memory:6,.0f} MB; 4.72 M: {hours:.2f} h, on 64 cores "
-            f"{hours * self._workers / 64:.2f} h",
+            f"{shape:13} {how:10} {name:8} {arrived} {cost.seconds:7.1f} s {rate:7,.0f} photos/s, {core}, "
+            f"{cost.megabytes:,.0f} MB; {ahead}",
             flush=True,
         )
         kinds = collection.check(shape, dataset)
@@ -108,7 +127,7 @@ class Runs:
             print(f"{'':13} rejected as expected: {listed}", flush=True)
         shutil.rmtree(source)
         shutil.rmtree(out)
-        return memory
+        return cost.megabytes
 
     def _flags(self, beam: bool) -> list[str]:
         if not beam:

@@ -77,6 +77,23 @@ def test_beam_gives_the_same_bytes(from_tree, table, tmp_path):
     assert shards(directory) == shards(from_tree)
 
 
+def test_columns_without_a_use_are_named(tmp_path, caplog):
+    """As OSV-5M's tables have them; its quadtree is no partition into S2 cells."""
+    (tmp_path / "train.csv").write_text(
+        "id,latitude,longitude,country,quadtree_10_1000\n1,2.5,3.5,GH,7\n"
+    )
+    source = tmp_path / "train"
+    source.mkdir()
+    SHAPES["zip"](source, [Stored("00/1.jpg", GOOD["00/0000.jpg"])])
+    given = ["osv5m_test", "--source", str(source), "--table", str(tmp_path / "train.csv")]
+    with caplog.at_level("INFO"):
+        main([*given, "--out", str(tmp_path / "out"), "--workers", "1"])
+    assert "train.csv: columns passed over: country, quadtree_10_1000" in caplog.text
+    split = open_dataset(tmp_path / "out" / "osv5m_test" / "2.0.0").split("test")
+    assert [record["id"] for record in split.records] == ["1"]
+    assert split.latlng.tolist() == [[2.5, 3.5]]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
