@@ -152,12 +152,12 @@ def main() -> None:
     shapes = given.shapes.split(",")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        clean = make_collection(root / "clean", given.photos, given.side, 0)
-        damaged = None
-        if given.damaged:
-            damaged = make_collection(root / "damaged", given.photos, given.side, given.damaged)
         runs, failed = Runs(root, given.workers, given.repeats), False
         try:
+            clean = make_collection(root / "clean", given.photos, given.side, 0)
+            damaged = None
+            if given.damaged:
+                damaged = make_collection(root / "damaged", given.photos, given.side, given.damaged)
             for shape, beam in [(shape, False) for shape in shapes] + [
                 (shapes[0], True)
             ] * given.beam:

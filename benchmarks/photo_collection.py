@@ -2,13 +2,13 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.damaged_photos import TROUBLES, photo
+from benchmarks.damaged_photos import MOST_PHOTOS, TROUBLES, photo
 from benchmarks.photo_archives import Stored
 from data.archives.contract import MAX_MEMBER_BYTES
 from data.importing.plan import PLACEHOLDER_COPIES
@@ -89,18 +89,18 @@ class Collection:
                 or of another kind; names some.
         """
         members = list(self.of_shape(shape))
-        expected = {
-            photo.id: (float(photo.row[2]), float(photo.row[3]))
+        expected = Counter(
+            (photo.id, (float(photo.row[2]), float(photo.row[3])))
             for photo in members
             if not photo.kinds
-        }
-        _same("photos", expected.items(), _arrived(directory).items())
+        )
+        _same("photos", expected, _arrived(directory))
         rejected = Counter(kind for photo in members for kind in photo.kinds)
         with (directory / "rejected.csv").open(encoding="utf-8", newline="") as file:
             found = Counter(
                 (row["id"], row["reason"].partition(":")[0]) for row in csv.DictReader(file)
             )
-        _same("rejections", rejected.items(), found.items())
+        _same("rejections", rejected, found)
         kinds: Counter[str] = Counter()
         for (_, kind), count in found.items():
             kinds[kind] += count
@@ -115,7 +115,12 @@ def make_collection(directory: Path, count: int, side: int, share: float) -> Col
         count: Photos without any trouble.
         side: Height of a photo in pixels.
         share: 0 = none; else at least one of each kind, and as many as make a placeholder.
+
+    Raises:
+        ValueError: The share is out of range, or there are more photos than can be told apart.
     """
+    if not 0 <= share <= 0.5:
+        raise ValueError(f"share {share}, expected 0 to 0.5 (--damaged)")
     directory.mkdir()
     rng = np.random.default_rng(1)
     latitude = np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
@@ -133,6 +138,8 @@ def make_collection(directory: Path, count: int, side: int, share: float) -> Col
             for n in range(many):
                 number = len(placed)
                 placed.append(((n + 0.5) / many, number, _troubled(trouble, number, good[n])))
+    if share and len(placed) >= MOST_PHOTOS:
+        raise ValueError(f"{len(placed)} photos, expected fewer than {MOST_PHOTOS} (--photos)")
     placed.sort(key=lambda entry: entry[0])
     sizes = []
     with (directory / "content").open("wb") as file:
@@ -181,9 +188,8 @@ def _troubled(trouble: str, number: int, good: Photo) -> Photo:
     if trouble == "swapped columns":
         kinds = ((own.id, "swapped coordinates"), (own.id, "rejected row"))
         return Photo(name, trouble, kinds, (*row[:2], "151.25", "-33.5", *row[4:]))
-    damaged = (
-        f"{1 + number % 9}.{number}E+15"  # what a spreadsheet makes of a number of sixteen digits
-    )
+    # What a spreadsheet makes of a number of sixteen digits.
+    damaged = f"{1 + number % 9}.{number}E+15"
     kinds = ((damaged, "damaged id"), (own.id, "no row"))
     return Photo(name, trouble, kinds, (damaged, *row[1:]))
 
@@ -207,21 +213,21 @@ def _write_table(path: Path, photos: Sequence[Photo], share: float) -> None:
         writer.writerows(one.row for one in photos if one.row)
 
 
-def _arrived(directory: Path) -> Mapping[str, Place]:
+def _arrived(directory: Path) -> Counter[tuple[str, Place]]:
     dataset = open_dataset(directory)
-    found = {}
+    found: Counter[tuple[str, Place]] = Counter()
     for split in dataset.manifest.splits:
         for record in dataset.split(split).records:
             latitude, longitude = record["latlng"].tolist()
-            found[record["id"]] = (latitude, longitude)
+            found[record["id"], (latitude, longitude)] += 1
     return found
 
 
-def _same(what: str, expected, found) -> None:
-    missing, extra = set(expected) - set(found), set(found) - set(expected)
+def _same(what: str, expected: Counter, found: Counter) -> None:
+    missing, extra = expected - found, found - expected
     if missing or extra:
         shown = [sorted(map(str, some))[:3] for some in (missing, extra)]
         raise ValueError(
-            f"{what}: {len(missing)} missing ({', '.join(shown[0])}), {len(extra)} too much "
+            f"{what}: {missing.total()} missing ({', '.join(shown[0])}), {extra.total()} too much "
             f"({', '.join(shown[1])})"
         )
