@@ -6,6 +6,9 @@
 Photos lie in numbered zips (`images/train/00.zip`, `images/test/00.zip`), which are read in place. The
 published validation set is a weighted sample of single photos; here a tenth is held out by place, so that no
 street is in two splits.
+
+A column `quadtree_N_M`, which the authors' preprocessing adds to both tables, is passed over: its cells are
+rectangles between parallels and meridians, ours are cells of S2 (`docs/data.md`).
 """
 
 from collections.abc import Sequence

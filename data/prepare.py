@@ -76,11 +76,14 @@ def import_of(given: argparse.Namespace) -> Import:
     named = {role: column for role, column in named.items() if column is not None}
     if named and given.table is None:
         raise ValueError(f"--{next(iter(named))}-column: expected --table, which has columns")
+    table = None if given.table is None else open_table(given.table, named, _POSITION)
+    if table is not None and table.ignored:
+        logging.info("%s: columns passed over: %s", table.path, ", ".join(table.ignored))
     return Import(
         name=given.name or known.name,
         version=given.version,
         archive=archive,
-        table=None if given.table is None else open_table(given.table, named, _POSITION),
+        table=table,
         fractions=check_fractions(given.fractions) if given.fractions else known.fractions,
         seed=given.seed,
         short_side=given.short_side or None,

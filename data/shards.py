@@ -60,9 +60,6 @@ def record_features(features: FeatureColumns | None = None) -> tfds.features.Fea
     )
 
 
-_FEATURES = record_features()
-
-
 @dataclass(frozen=True)
 class WrittenSplit:
     """The shards of a split, all of them written.
@@ -123,18 +120,22 @@ class _ShardFiles:
 
 
 def serialized(record: Record) -> bytes:
-    """The bytes of a record in a shard; the same record gives the same bytes."""
-    example = {
-        "image": record.image,
-        "segmentation": NO_MAP if record.segmentation is None else record.segmentation,
-        "latlng": np.array(record.latlng, np.float64),
-        "id": record.id,
-        "scene": np.array(record.scene, np.int32),
-        "author": record.author,
-        "licence": record.licence,
-    }
-    message = _Example.FromString(_FEATURES.serialize_example(example))
-    return message.SerializeToString(deterministic=True)
+    """The bytes of a record in a shard; the same record gives the same bytes.
+
+    They are those of `record_features().serialize_example`, serialised deterministically, at a tenth of the
+    time.
+    """
+    example = _Example()
+    feature = example.features.feature
+    segmentation = NO_MAP if record.segmentation is None else record.segmentation
+    feature["image"].bytes_list.value.append(record.image)
+    feature["segmentation"].bytes_list.value.append(segmentation)
+    feature["latlng"].bytes_list.value.append(np.array(record.latlng, np.float64).tobytes())
+    feature["id"].bytes_list.value.append(record.id.encode())
+    feature["scene"].int64_list.value.extend(record.scene)
+    feature["author"].bytes_list.value.append(record.author.encode())
+    feature["licence"].bytes_list.value.append(record.licence.encode())
+    return example.SerializeToString(deterministic=True)
 
 
 class StoredRecord:

@@ -24,11 +24,9 @@ def group_keys(latlng: np.ndarray, authors: Sequence[str]) -> list[str]:
         latlng: Degrees, float64 [M, 2].
         authors: [M], empty = unknown.
     """
-    cells = parent_ids(leaf_ids(latlng), CELL_LEVEL)
-    return [
-        f"author {author}" if author else f"cell {int(cell)}"
-        for author, cell in zip(authors, cells, strict=True)
-    ]
+    unknown = np.array([not author for author in authors], bool)
+    cells = iter(parent_ids(leaf_ids(latlng[unknown]), CELL_LEVEL).tolist())
+    return [f"author {author}" if author else f"cell {next(cells)}" for author in authors]
 
 
 def check_fractions(fractions: Sequence[float]) -> dict[str, float]:

@@ -1,10 +1,13 @@
 """Zips of photos, as OSV-5M comes: `images/train/NN.zip` with members `NN/ID.jpg`.
 
 Positions of units count the photos of one zip in the order of its central directory. A worker reads the
-directory of the zip that its unit is of (half a kilobyte of memory an entry), and of each member no more
-than it declares, which is `MAX_MEMBER_BYTES` at most.
+directory of the zip that its unit is of (half a kilobyte of memory an entry) and keeps it for the units
+that follow, as a zip of N photos would be listed N / 4,096 times. Of each member it reads no more than it
+declares, which is `MAX_MEMBER_BYTES` at most.
 """
 
+import functools
+import os
 import stat
 import struct
 import zipfile
@@ -60,9 +63,9 @@ class Zips:
     def read(self, unit: Unit) -> Iterator[Member]:
         """Read the photos of a unit in order."""
         try:
-            with zipfile.ZipFile(source_folder(self.source) / unit.path) as archive:
-                for info in _photos(archive)[unit.start : unit.stop]:
-                    yield _member(archive, info, unit.path)
+            archive, photos = _opened(source_folder(self.source) / unit.path)
+            for info in photos[unit.start : unit.stop]:
+                yield _member(archive, info, unit.path)
         except _UNREADABLE as error:
             problem = f"damaged archive: {error_text(error)}"
             yield problem_member(unit.path, plain(unit.path), problem)
@@ -85,6 +88,21 @@ class Zips:
                 f"{self.source}: no photos in {len(files)} zips ({problem}), expected members *.jpg "
                 "(--source)"
             )
+
+
+def _opened(path: Path) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """A zip and its photos."""
+    status = os.stat(path)
+    return _kept_open(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_open(
+    path: Path, size: int, changed: int
+) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """`_opened` of a zip as it was at the time `changed`; it is closed when nobody reads it any more."""
+    archive = zipfile.ZipFile(path)
+    return archive, _photos(archive)
 
 
 def _photos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.importing.files import replaced
 from data.row_values import Rejection
+from data.splits import group_digests, group_keys
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class ChunkIndex:
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """A record on its way into a chunk; see `ChunkIndex`."""
+    """A record on its way into a chunk; see `ChunkIndex`. An empty author is an unknown one."""
 
     order: int
     key: int
     identity: str
     outer: int
-    group: int
+    author: str
     content: int
     latlng: tuple[float, float]
     serialized: bytes
@@ -88,6 +89,7 @@ def write_chunk(
     """Writes records, rejections and last the index, each of them whole or not at all."""
     ordered = sorted(records, key=lambda record: (record.order, record.identity))
     sizes = np.array([len(record.serialized) for record in ordered], np.int64)
+    latlng = np.array([record.latlng for record in ordered], np.float64).reshape(-1, 2)
     with replaced(records_file(directory, unit)) as passing, passing.open("wb") as file:
         for record in ordered:
             file.write(record.serialized)
@@ -99,9 +101,9 @@ def write_chunk(
         key=np.array([record.key for record in ordered], np.uint64),
         identity=np.array([record.identity.encode() for record in ordered], np.bytes_),
         outer=np.array([record.outer for record in ordered], np.int16),
-        group=np.array([record.group for record in ordered], np.uint64),
+        group=group_digests(group_keys(latlng, [record.author for record in ordered])),
         content=np.array([record.content for record in ordered], np.uint64),
-        latlng=np.array([record.latlng for record in ordered], np.float64).reshape(-1, 2),
+        latlng=latlng,
         offset=np.cumsum(sizes) - sizes,
         size=sizes,
     )

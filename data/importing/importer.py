@@ -19,7 +19,7 @@ from data.importing.chunks import read_rejections
 from data.importing.files import replaced
 from data.importing.gather import Gather
 from data.importing.photo_rows import PhotoRows, id_key, write_photo_rows
-from data.importing.plan import Plan, make_plan
+from data.importing.plan import Chosen, Plan, choose_photos, make_plan
 from data.importing.runners import Runner
 from data.importing.scatter import Scatter
 from data.row_values import Rejection, write_rejections
@@ -91,8 +91,9 @@ def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
         runner: Who does the work.
 
     Raises:
-        ValueError: The archive or the table is not what it should be, no photo is left, or a finished
-            dataset or an interrupted import of another source is in the way.
+        ValueError: The archive or the table is not what it should be, a finished dataset or an interrupted
+            import of another source is in the way, or no photo is left: then `rejected-<version>.csv` beside
+            where the dataset would be names them all.
     """
     final = Path(directory) / job.name / job.version
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -110,12 +111,15 @@ def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
         chunks = _made(work / "chunks")
         scatter = Scatter(job.archive, rows, chunks, job.seed, job.short_side, job.quality)
         runner(scatter, units, f"reading {job.name}")
-        names = [unit.name for unit in units]
-        plan = make_plan(chunks, names, job.name, job.fractions, job.shard_bytes)
+        chosen = choose_photos(chunks, [unit.name for unit in units])
+        rejections = _rejections(chunks, chosen, rows)
+        if not len(chosen.index):
+            raise _nothing_left(work, final, rejections)
+        plan = make_plan(chosen, job.name, job.fractions, job.shard_bytes)
         gather = Gather(chunks, _made(work / "shards"), _made(work / "notes"))
         shards = [shard for planned in plan.shards.values() for shard in planned]
         runner(gather, shards, f"writing {job.name}")
-        _finish(gather, job, source, plan, _rejections(chunks, names, plan, rows))
+        _finish(gather, job, source, plan, rejections)
         os.rename(gather.shards, final)
         shutil.rmtree(work)
     return final
@@ -173,21 +177,31 @@ def _photo_rows(work: Path, table: Table | None) -> Path | None:
     return work / "rows"
 
 
-def _rejections(
-    chunks: Path, units: Sequence[str], plan: Plan, directory: Path | None
-) -> Iterator[Rejection]:
+def _rejections(chunks: Path, chosen: Chosen, directory: Path | None) -> Iterator[Rejection]:
     """Rows of the table, members of the archive, photos that others count for, rows without a photo."""
-    found = [plan.keys]
+    found = [chosen.keys]
     rows = None if directory is None else PhotoRows(directory)
     if rows is not None:
         yield from rows.rejections
-    for unit in units:
+    for unit in chosen.units:
         rejections = read_rejections(chunks, unit)
         found.append(np.array([id_key(rejected.id) for rejected in rejections], np.uint64))
         yield from rejections
-    yield from plan.rejections
+    yield from chosen.rejections
     if rows is not None:
         yield from rows.without_photo(np.concatenate(found))
+
+
+def _nothing_left(work: Path, final: Path, rejections: Iterator[Rejection]) -> ValueError:
+    """Why no photo is left; the working directory, in which nothing is worth going on with, is deleted."""
+    listed = final.parent / f"rejected-{final.name}.csv"
+    with listed.open("wb") as file:
+        kinds = write_rejections(file, rejections)
+    shutil.rmtree(work)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return ValueError(
+        f"dataset {final.parent.name!r}: no photo left: {counts}; see {listed} (--source, --table)"
+    )
 
 
 def _finish(

@@ -35,44 +35,46 @@ class ShardPlan:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The photos that count, N of them.
+
+    Attributes:
+        index: What is known of them.
+        unit: Index in `units` of each, int32 [N].
+        units: Names of all units, in the archive's order.
+        keys: Of the ids of all photos that arrived whole, uint64.
+        rejections: Photos of which another one counts, or which are none.
+    """
+
+    index: ChunkIndex
+    unit: np.ndarray
+    units: tuple[str, ...]
+    keys: np.ndarray
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that is decided before shards are written.
 
     Attributes:
         shards: Of each split, in record order.
         latlng: Of each split, degrees, float64 [M, 2], in record order.
-        keys: Of the ids of all photos that arrived whole, uint64.
-        rejections: Photos of which another one counts, or which are none.
     """
 
     shards: Mapping[str, tuple[ShardPlan, ...]]
     latlng: Mapping[str, np.ndarray]
-    keys: np.ndarray
-    rejections: tuple[Rejection, ...]
 
 
-def make_plan(
-    chunks: Path,
-    units: Sequence[str],
-    name: str,
-    fractions: Mapping[str, float],
-    shard_bytes: int,
-) -> Plan:
-    """Plans the shards of all splits.
+def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
+    """Goes through the indexes of all chunks.
 
     Of photos of the same id the one with the fewest folders around it counts, of these the first in the
-    order of the units. Photos stand in the order of
-    their shuffled places; a split is cut into the fewest shards of at most about `shard_bytes`.
+    order of the units; of photos with the same bytes under many names none.
 
     Args:
         chunks: Directory of the chunks, all of them whole.
         units: Names of the units, in the archive's order.
-        name: Of the dataset.
-        fractions: Share of each split.
-        shard_bytes: Of a shard.
-
-    Raises:
-        ValueError: No photo is left, or too few groups of them for the splits.
     """
     index, unit = _joined([read_index(chunks, name) for name in units])
     keys, rejections = index.key, []
@@ -83,8 +85,25 @@ def make_plan(
             for at in np.flatnonzero(~keep).tolist()
         ]
         index, unit = index.taken(keep), unit[keep]
-    if not len(index):
-        raise ValueError(f"dataset {name!r}: no photo of the archive is left (--source, --table)")
+    return Chosen(index, unit, tuple(units), np.unique(keys), tuple(rejections))
+
+
+def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_bytes: int) -> Plan:
+    """Plans the shards of all splits.
+
+    Photos stand in the order of their shuffled places; a split is cut into the fewest shards of at most about
+    `shard_bytes`.
+
+    Args:
+        chosen: At least one photo.
+        name: Of the dataset.
+        fractions: Share of each split.
+        shard_bytes: Of a shard.
+
+    Raises:
+        ValueError: Too few groups of photos for the splits.
+    """
+    index = chosen.index
     split = assign_splits(index.group, fractions)
     place = np.lexsort((index.identity, index.order))
     shards, latlng = {}, {}
@@ -95,10 +114,10 @@ def make_plan(
         count = max(1, -(-int(ends[-1]) // shard_bytes))
         bounds = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count, side="left")
         shards[split_name] = tuple(
-            _shard(shard_file(name, split_name, at, count), part, index, unit, units)
+            _shard(shard_file(name, split_name, at, count), part, chosen)
             for at, part in enumerate(np.split(members, bounds))
         )
-    return Plan(shards, latlng, np.unique(keys), tuple(rejections))
+    return Plan(shards, latlng)
 
 
 def _joined(indexes: Sequence[ChunkIndex]) -> tuple[ChunkIndex, np.ndarray]:
@@ -130,14 +149,12 @@ def _no_placeholders(index: ChunkIndex) -> _Choice:
     return keep, lambda at: f"placeholder: {copies[which[at]]} photos have the same bytes"
 
 
-def _shard(
-    file: str, members: np.ndarray, index: ChunkIndex, unit: np.ndarray, units: Sequence[str]
-) -> ShardPlan:
-    used, of_used = np.unique(unit[members], return_inverse=True)
+def _shard(file: str, members: np.ndarray, chosen: Chosen) -> ShardPlan:
+    used, of_used = np.unique(chosen.unit[members], return_inverse=True)
     return ShardPlan(
         file,
-        tuple(units[int(number)] for number in used),
+        tuple(chosen.units[int(number)] for number in used),
         of_used.astype(np.int32),
-        index.offset[members],
-        index.size[members],
+        chosen.index.offset[members],
+        chosen.index.size[members],
     )

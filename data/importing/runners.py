@@ -37,8 +37,10 @@ def on_this_machine(workers: int) -> Runner:
     if workers < 1:
         raise ValueError(f"{workers} workers, expected 1 or more (--workers)")
 
+    start = map if workers == 1 else _Processes(workers)
+
     def run(work: Callable[[T], None], pieces: Sequence[T], description: str) -> None:
-        done = map(work, pieces) if workers == 1 else _in_processes(work, pieces, workers)
+        done = start(work, pieces)
         for _ in track(done, description, len(pieces)):
             pass
 
@@ -74,21 +76,33 @@ def on_beam(flags: Sequence[str]) -> Runner:
     return run
 
 
-def _in_processes(work: Callable[[T], None], pieces: Sequence[T], workers: int) -> Iterator[None]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(workers, len(pieces)), context, initializer=_end_with, initargs=(os.getpid(),)
-    )
-    try:
-        for future in as_completed([pool.submit(work, piece) for piece in pieces]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise ValueError(
-            "a worker process was killed (for want of memory?); the same command goes on from there, "
-            "with fewer --workers if it happens again"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+class _Processes:
+    """Processes that stay for the next call, as each takes a second to start; they end with this object."""
+
+    def __init__(self, workers: int):
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, work: Callable[[T], None], pieces: Sequence[T]) -> Iterator[None]:
+        """Gives something back for each piece that is done."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self._workers, context, initializer=_end_with, initargs=(os.getpid(),)
+            )
+        pool = self._pool
+        try:
+            for future in as_completed([pool.submit(work, piece) for piece in pieces]):
+                yield future.result()
+        except BaseException as error:
+            self._pool = None
+            pool.shutdown(cancel_futures=True)
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            raise ValueError(
+                "a worker process was killed (for want of memory?); the same command goes on from there, "
+                "with fewer --workers if it happens again"
+            ) from None
 
 
 def _end_with(parent: int) -> None:

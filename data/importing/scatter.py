@@ -4,15 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from data.archives.contract import Archive, Member, Unit
 from data.folder_photos import stored_photo
 from data.importing.chunks import ChunkRecord, index_file, shuffled_order, write_chunk
 from data.importing.photo_rows import PhotoRow, PhotoRows, id_key, parse_row
 from data.row_values import RejectedRow, Rejection
 from data.shards import serialized
-from data.splits import group_digests, group_keys
 from data.table import recognised
 from geosurge_jax.input.images import ImageDecodeError, decode_image
 from geosurge_jax.input.record import Record
@@ -51,14 +48,13 @@ class Scatter:
         rows = None if self.rows is None else PhotoRows(self.rows)
         records, rejections = [], []
         for member in self.archive.read(unit):
-            number, identity = 0, member.id
+            number, identity, outer = 0, member.id, 0
             try:
                 if rows is None:
                     row = _own_row(member)
                 else:
-                    identity, row = rows.find(member.ids)
+                    outer, identity, row = rows.find(member.ids)
                 number = row.number
-                outer = member.ids.index(identity) if rows is not None else 0
                 records.append(self._record(identity, outer, member.content, row))
             except RejectedRow as error:
                 reason = member.problem or str(error)
@@ -74,14 +70,13 @@ class Scatter:
             author=row.author,
             licence=row.licence,
         )
-        keys = group_keys(np.array([row.latlng]), [row.author])
         digest = hashlib.blake2b(content, digest_size=8).digest()
         return ChunkRecord(
             order=shuffled_order(self.seed, identity),
             key=id_key(identity),
             identity=identity,
             outer=outer,
-            group=int(group_digests(keys)[0]),
+            author=row.author,
             content=int.from_bytes(digest, "big"),
             latlng=row.latlng,
             serialized=serialized(record),

@@ -1,14 +1,11 @@
 """The command line on one archive in every shape, to the same shards."""
 
 import importlib.util
-import io
 import json
-import tarfile
-import zipfile
 
-import msgpack
 import pytest
 
+from benchmarks.photo_archives import SHAPES, Stored
 from data.prepare import main
 from geosurge_jax.input.dataset import open_dataset
 from tests.data.importing.photos import BAD, GOOD, table_text
@@ -16,49 +13,11 @@ from tests.data.importing.photos import BAD, GOOD, table_text
 MEMBERS = {**GOOD, **{name: content for name, (content, _) in BAD.items()}}
 
 
-def as_tree(folder):
-    for name, content in MEMBERS.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def as_message_pack(folder):
-    items = [msgpack.packb({"image": content, "id": name}) for name, content in MEMBERS.items()]
-    for shard in range(3):
-        (folder / f"shard_{shard}.msg").write_bytes(b"".join(items[shard::3]))
-    return folder
-
-
-def tar_bytes():
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
-        for name, content in MEMBERS.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return file.getvalue()
-
-
-def as_tar(folder):
-    (folder / "mp-16-images.tar").write_bytes(tar_bytes())
-    return folder / "mp-16-images.tar"
-
-
-def as_split_tar(folder):
-    content, third = tar_bytes(), len(tar_bytes()) // 3
-    for part in range(4):
-        piece = content[part * third : (part + 1) * third]
-        (folder / f"mp-16-images.tar.{part:02d}").write_bytes(piece)
-    (folder / "tar_index.pkl").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    return folder
-
-
-def as_zip(folder):
-    """In a folder of its own inside the zip, which the table does not know of."""
-    with zipfile.ZipFile(folder / "00.zip", "w") as packed:
-        for name, content in MEMBERS.items():
-            packed.writestr(f"00/{name}", content)
+def archive(shape, folder):
+    """All members in one shape; in a zip in a folder of its own, which the table does not know of."""
+    folder.mkdir()
+    outer = "00/" if shape == "zip" else ""
+    SHAPES[shape](folder, (Stored(outer + name, content) for name, content in MEMBERS.items()))
     return folder
 
 
@@ -80,14 +39,14 @@ def shards(directory):
 
 @pytest.fixture(scope="module")
 def from_tree(table, tmp_path_factory):
-    source = as_tree(tmp_path_factory.mktemp("tree"))
+    source = archive("tree", tmp_path_factory.mktemp("tree") / "source")
     return prepared(source, table, tmp_path_factory.mktemp("out"), "--workers", "1")
 
 
-@pytest.mark.parametrize("made", [as_message_pack, as_tar, as_split_tar, as_zip])
-def test_every_shape_gives_the_same_shards(made, from_tree, table, tmp_path, capsys):
-    (tmp_path / "source").mkdir()
-    directory = prepared(made(tmp_path / "source"), table, tmp_path / "out", "--workers", "1")
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "tree"])
+def test_every_shape_gives_the_same_shards(shape, from_tree, table, tmp_path, capsys):
+    source = archive(shape, tmp_path / "source")
+    directory = prepared(source, table, tmp_path / "out", "--workers", "1")
     assert len(shards(directory)) == 2 and shards(directory) == shards(from_tree)
     counts = [json.loads((d / "import.json").read_text()) for d in (directory, from_tree)]
     assert counts[0] == counts[1]
@@ -97,12 +56,9 @@ def test_every_shape_gives_the_same_shards(made, from_tree, table, tmp_path, cap
 
 
 def test_a_webdataset_needs_no_table(tmp_path, capsys):
-    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
-        for name, content in list(GOOD.items())[:5]:
-            for suffix, data in ((".jpg", content), (".json", b'{"LAT": 1.5, "LON": -2}')):
-                entry = tarfile.TarInfo(name.removesuffix(".jpg").replace("/", "_") + suffix)
-                entry.size = len(data)
-                tar.addfile(entry, io.BytesIO(data))
+    values = {"LAT": "1.5", "LON": "-2"}
+    stored = (Stored(name, content, values) for name, content in list(GOOD.items())[:5])
+    SHAPES["webdataset"](tmp_path, stored)
     main(["im2gps", "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "1"])
     assert "5 of 237 photos arrived: 232 are missing" in capsys.readouterr().out
     split = open_dataset(tmp_path / "out" / "im2gps" / "2.0.0").split("test")
@@ -114,12 +70,28 @@ def test_a_webdataset_needs_no_table(tmp_path, capsys):
     reason="Apache Beam is optional: pip install -r requirements-beam.txt",
 )
 def test_beam_gives_the_same_bytes(from_tree, table, tmp_path):
-    (tmp_path / "source").mkdir()
-    source = as_tree(tmp_path / "source")
+    source = archive("tree", tmp_path / "source")
     flags = ["--beam", "--", "--runner=DirectRunner", "--direct_num_workers=2"]
     flags.append("--direct_running_mode=multi_processing")
     directory = prepared(source, table, tmp_path / "out", *flags)
     assert shards(directory) == shards(from_tree)
+
+
+def test_columns_without_a_use_are_named(tmp_path, caplog):
+    """As OSV-5M's tables have them; its quadtree is no partition into S2 cells."""
+    (tmp_path / "train.csv").write_text(
+        "id,latitude,longitude,country,quadtree_10_1000\n1,2.5,3.5,GH,7\n"
+    )
+    source = tmp_path / "train"
+    source.mkdir()
+    SHAPES["zip"](source, [Stored("00/1.jpg", GOOD["00/0000.jpg"])])
+    given = ["osv5m_test", "--source", str(source), "--table", str(tmp_path / "train.csv")]
+    with caplog.at_level("INFO"):
+        main([*given, "--out", str(tmp_path / "out"), "--workers", "1"])
+    assert "train.csv: columns passed over: country, quadtree_10_1000" in caplog.text
+    split = open_dataset(tmp_path / "out" / "osv5m_test" / "2.0.0").split("test")
+    assert [record["id"] for record in split.records] == ["1"]
+    assert split.latlng.tolist() == [[2.5, 3.5]]
 
 
 @pytest.mark.parametrize(

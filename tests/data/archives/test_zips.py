@@ -182,6 +182,24 @@ def test_the_index_is_used_until_a_file_changes(source, tmp_path, monkeypatch):
     assert len(Zips(source).units(work)) == len(units) + 1
 
 
+def test_a_directory_is_listed_once_for_all_units_of_a_zip(tmp_path, small_units, monkeypatch):
+    write(tmp_path / "0.zip", [(f"{n}.jpg", photo(n)) for n in range(9)])
+    units = Zips(tmp_path).units(tmp_path / "work")
+    listed = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, file):
+            listed.append(file)
+            super().__init__(file)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    read = [member.id for unit in units for member in Zips(tmp_path).read(unit)]
+    assert read == [str(n) for n in range(9)] and len(units) == 3 and len(listed) == 1
+    monkeypatch.undo()
+    write(tmp_path / "0.zip", [("new.jpg", photo(1))])
+    assert [member.id for member in Zips(tmp_path).read(units[0])] == ["new"]
+
+
 def test_a_unit_is_streamed(tmp_path):
     write(tmp_path / "0.zip", [(f"{n}.jpg", bytes(2**20)) for n in range(40)])
     (unit,) = Zips(tmp_path).units(tmp_path / "work")

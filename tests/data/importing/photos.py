@@ -1,6 +1,5 @@
 """A generated archive with one of everything that goes wrong, and the table that came with it."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from benchmarks.damaged_photos import TROUBLES, encoded
 from data.archives.contract import Member, Unit
 
 
@@ -20,36 +20,24 @@ def jpeg(number: int, height: int = 48, width: int = 64, quality: int = 90) -> b
     return simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB")
 
 
-def saved(image: Image.Image, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, **options)
-    return file.getvalue()
-
-
-def rotated_exif() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
-
-
 GOOD: Mapping[str, bytes] = {
     **{f"{n % 7:02d}/{n:04d}.jpg": jpeg(n) for n in range(60)},
-    "gray/1.jpg": saved(Image.fromarray(np.full((40, 50), 9, np.uint8)), format="JPEG"),
-    "cmyk/1.jpg": saved(Image.new("CMYK", (50, 40), (0, 90, 3, 8)), format="JPEG"),
-    "deep/1.png": saved(Image.fromarray(np.full((40, 50), 999, np.uint16)), format="PNG"),
-    "palette/1.gif": saved(Image.new("P", (50, 40), 3), format="GIF"),
-    "turned/1.jpg": saved(Image.new("RGB", (50, 40), "red"), format="JPEG", exif=rotated_exif()),
+    "gray/1.jpg": encoded(Image.fromarray(np.full((40, 50), 9, np.uint8)), "JPEG"),
+    "cmyk/1.jpg": TROUBLES["CMYK"].make(1, 48),
+    "deep/1.png": TROUBLES["16 bit"].make(1, 48),
+    "palette/1.gif": TROUBLES["GIF"].make(1, 48),
+    "turned/1.jpg": TROUBLES["turned by EXIF"].make(1, 48),
     "large/1.jpg": jpeg(999, 300, 400),
 }
 """Photos that arrive, by the name they have in the archive."""
 
 BAD: Mapping[str, tuple[bytes, str]] = {
-    "cut/1.jpg": (jpeg(1000)[:700], "unreadable image"),
+    "cut/1.jpg": (TROUBLES["truncated"].make(2, 48), "unreadable image"),
     "empty/1.jpg": (b"", "unreadable image"),
-    "html/1.jpg": (b"<!DOCTYPE html><html>gone</html>", "unreadable image"),
+    "html/1.jpg": (TROUBLES["HTML"].make(3, 48), "unreadable image"),
     "tiny/1.jpg": (jpeg(1001, 1, 1), "too small"),
     "wide/1.jpg": (jpeg(1002, 40, 4000), "extreme shape"),
-    "bomb/1.png": (saved(Image.new("1", (20_000, 20_000)), format="PNG"), "unreadable image"),
+    "bomb/1.png": (TROUBLES["decompression bomb"].make(4, 48), "unreadable image"),
     "unlisted/1.jpg": (jpeg(1003), "no row"),
     "swapped/1.jpg": (jpeg(1004), "rejected row"),
     **{f"placeholder/{n}.jpg": (jpeg(1005), "placeholder") for n in range(10)},

@@ -69,7 +69,7 @@ def test_all_good_photos_arrive_with_their_rows(imported):
             assert record["scene"].tolist() == [int(row[f"S{n}_Label"]) for n in (3, 16, 365)]
         assert decode_image(record["image"]).ndim == 3
     assert found["04_0004"]["image"][:20] == GOOD["04/0004.jpg"][:20], "kept as it was"
-    assert decode_image(found["turned_1"]["image"]).shape == (50, 40, 3)
+    assert decode_image(found["turned_1"]["image"]).shape == (64, 48, 3)
     assert decode_image(found["large_1"]["image"]).shape == (200, 267, 3)
 
 
@@ -209,9 +209,18 @@ def test_the_first_photo_of_an_id_counts(tmp_path):
 
 
 def test_nothing_left_is_an_error(tmp_path):
-    archive = Listed([("a.jpg", b"")], 1, {"a.jpg": {"lat": "1", "lon": "2"}})
-    with pytest.raises(ValueError, match="no photo of the archive is left"):
-        import_archive(tmp_path, job(None, archive), on_this_machine(1))
+    (tmp_path / "t.csv").write_text("id,lat,lon\na,1,2\nb,1,2\nc,1,200\n")
+    given = open_table(tmp_path / "t.csv", {}, ("latitude", "longitude"))
+    members = [("a.jpg", b""), *((f"{n}.jpg", jpeg(n)) for n in range(3)), ("c.jpg", jpeg(3))]
+    with pytest.raises(ValueError) as error:
+        import_archive(tmp_path, job(given, Listed(members)), on_this_machine(1))
+    file = tmp_path / "mp16" / "rejected-2.0.0.csv"
+    assert str(error.value) == (
+        "dataset 'mp16': no photo left: 3 no row, 1 out of range, 1 unreadable image, 1 rejected row, "
+        f"1 missing photo; see {file} (--source, --table)"
+    )
+    assert len(file.read_text().splitlines()) == 8
+    assert not list((tmp_path / "mp16").glob(".*")), "another table is not refused"
 
 
 @pytest.mark.parametrize(
