@@ -15,7 +15,6 @@ stayed within `MEMORY_MARGIN_MB` of the clean import.
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import statistics
@@ -29,6 +28,7 @@ from typing import NamedTuple
 
 from benchmarks.photo_archives import SHAPES
 from benchmarks.photo_collection import Collection, make_collection
+from geosurge_jax.input.dataset import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 MP16_PHOTOS = 4_720_000
@@ -108,12 +108,13 @@ class Runs:
         cost = Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
         (dataset,) = out.glob("mp16/*")
         self.digests.setdefault(name, set()).add(digest(dataset))
-        counts = json.loads((dataset / "import.json").read_text())["photos"]
+        manifest = open_dataset(dataset).manifest
+        kept = sum(map(manifest.count, manifest.splits))
         members = sum(1 for _ in collection.of_shape(shape))
         rate = members / cost.seconds
         hours = MP16_PHOTOS / rate / 3600
         how = "beam" if beam else f"{self._workers} workers"
-        arrived = f"{sum(counts.values()):>9,} of {members:>9,} photos"
+        arrived = f"{kept:>9,} of {members:>9,} photos"
         core = f"{1e3 * cost.processor_seconds / members:.2f} ms of a core each"
         ahead = f"4.72 M: {hours:.2f} h, on 64 cores {hours * self._workers / 64:.2f} h"
         print(

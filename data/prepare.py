@@ -3,7 +3,7 @@
     python -m data.prepare mp16 --source PHOTOS --table mp16_places365.csv --out datasets
     python -m data.prepare im2gps3k --source PHOTOS --table im2gps3k_places365.csv --out datasets
 
-Photos that cannot be used are named in `rejected.csv` inside the dataset and counted in `import.json`; the
+Photos that cannot be used are named in `rejected.csv` inside the dataset and counted in the manifest; the
 others are stored upright, without metadata, their short side at most `--short-side` pixels. Ended at any
 instant, the same command goes on. With `--beam` Apache Beam does the work: everything after `--` goes to
 its runner (`-- --runner=FlinkRunner ...`), whose workers have to see source and output under the same paths.

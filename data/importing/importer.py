@@ -29,7 +29,6 @@ from data.write import SHARD_BYTES
 from geosurge_jax.input.manifest import file_sha256
 
 REJECTED_FILE = "rejected.csv"
-SUMMARY_FILE = "import.json"
 IMPORTER = 1
 """Raised when the same archive would give other records."""
 
@@ -220,13 +219,13 @@ def _finish(
     }
     counts = {split: len(latlng) for split, latlng in plan.latlng.items()}
     summary = {
-        "photos": counts,
         "rejected": dict(kinds.most_common()),
         "degrees": _DEGREES,
         "histogram": {split: _histogram(latlng) for split, latlng in plan.latlng.items()},
     }
-    (gather.shards / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n")
-    manifest = new_manifest(job.name, job.version, CLASSES, source, job.description, job.licence)
+    manifest = new_manifest(
+        job.name, job.version, CLASSES, source, job.description, job.licence, summary=summary
+    )
     finish_directory(gather.shards, manifest, written)
     kept = ", ".join(f"{count} {split}" for split, count in counts.items())
     _log.info("%s: %s", job.name, kept)
@@ -235,8 +234,8 @@ def _finish(
         _log.warning("rejected: %s; see %s", listed, REJECTED_FILE)
 
 
-def _histogram(latlng: np.ndarray) -> list[list[int]]:
-    """Photos in each field of `_DEGREES` degrees, from the south pole up and from 180 west eastward."""
+def _histogram(latlng: np.ndarray) -> list[str]:
+    """Photos in each field of `_DEGREES` degrees: a line a latitude from the south pole up, from 180 west on."""
     bins = (180 // _DEGREES, 360 // _DEGREES)
     counts, _, _ = np.histogram2d(*latlng.T, bins=bins, range=((-90, 90), (-180, 180)))
-    return counts.astype(int).tolist()
+    return [" ".join(map(str, line)) for line in counts.astype(int).tolist()]

@@ -1,7 +1,6 @@
 import contextlib
 import csv
 import dataclasses
-import json
 from collections import Counter
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from data.archives.contract import photo_id
 from data.importing import gather as gather_room
 from data.importing import scatter as scatter_room
-from data.importing.importer import REJECTED_FILE, SUMMARY_FILE, Import, import_archive
+from data.importing.importer import REJECTED_FILE, Import, import_archive
 from data.importing.runners import on_this_machine
 from data.table import open_table
 from geosurge_jax.input.dataset import open_dataset
@@ -81,13 +80,16 @@ def test_what_does_not_arrive_is_named(imported):
     expected += Counter((photo_id(name), kind) for name, (_, kind) in BAD_ROWS.items())
     expected[photo_id(list(GOOD)[3]), "duplicate id"] += 1
     assert kinds == expected
-    summary = json.loads((imported / SUMMARY_FILE).read_text())
-    assert Counter(summary["rejected"]) == Counter(
+    manifest = open_dataset(imported).manifest
+    assert Counter(manifest.summary["rejected"]) == Counter(
         row["reason"].partition(":")[0] for row in listed
     )
-    assert sum(summary["photos"].values()) == len(GOOD)
-    counts = np.array(summary["histogram"]["train"])
-    assert counts.shape == (18, 36) and counts.sum() == summary["photos"]["train"]
+    assert sum(map(manifest.count, manifest.splits)) == len(GOOD)
+    lines = manifest.summary["histogram"]["train"]
+    counts = np.array([[int(count) for count in line.split()] for line in lines])
+    assert counts.shape == (18, 36) and counts.sum() == manifest.count("train")
+    latitude, longitude = open_dataset(imported).split("train").latlng[0]
+    assert counts[int(latitude + 90) // 10, int(longitude + 180) // 10] > 0
 
 
 def test_photos_are_shuffled_and_authors_stay_together(imported):
@@ -182,7 +184,7 @@ def test_an_archive_may_say_itself_where_photos_were_taken(tmp_path):
     found = {r["id"]: r for r in open_dataset(directory).split("train").records}
     assert len(found) == 9 and found["3"]["latlng"].tolist() == [3.5, -7.25]
     assert found["3"]["author"] == "u3"
-    assert json.loads((directory / SUMMARY_FILE).read_text())["rejected"] == {"no position": 1}
+    assert open_dataset(directory).manifest.summary["rejected"] == {"no position": 1}
 
 
 def test_a_table_with_ids_of_its_own_is_met_by_its_files(tmp_path):
