@@ -171,9 +171,19 @@ def check_rows(rows: Sequence[int] | np.ndarray | None, batch_size: int) -> np.n
     return chosen
 
 
+class _Key(np.random.bit_generator.ISeedSequence):
+    """What Philox takes as its key; by `key=` it would ask the system for randomness first, and drop it."""
+
+    def __init__(self, seed: int, position: int):
+        self._words = np.array([seed, position], np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self._words
+
+
 def _generator(seed: int, position: int) -> np.random.Generator:
     """The generator of one example: Philox keyed by both numbers, so streams never overlap."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, position], np.uint64)))
+    return np.random.Generator(np.random.Philox(_Key(seed, position)))
 
 
 def _fill(
@@ -202,7 +212,7 @@ def _fill(
             continue
         _put(batch["image"][row], image, view.mirrored)
         classes = resize_crop(record.class_map, view.box, (framing.size, framing.size))
-        _put(batch["segmentation"][row][..., None], classes[..., None], view.mirrored)
+        _put(batch["segmentation"][row], classes, view.mirrored)
         batch["latlng"][row], batch["scene"][row] = record.latlng, record.scene
         batch["mask"][row] = 1
 
@@ -244,9 +254,11 @@ def _augmented(
 
 
 def _put(place: np.ndarray, pixels: np.ndarray, mirrored: bool) -> None:
-    """Copy [H, W, C] into its place in a batch."""
+    """Copy [H, W, C] or [H, W] into its place in a batch."""
     if not mirrored:
         place[...] = pixels
-        return
-    for channel in range(pixels.shape[-1]):  # NumPy reverses pixels of several channels slowly
-        place[..., channel] = pixels[:, ::-1, channel]
+    elif pixels.ndim == 2:
+        place[...] = pixels[:, ::-1]
+    else:
+        for channel in range(pixels.shape[-1]):  # NumPy reverses pixels of several channels slowly
+            place[..., channel] = pixels[:, ::-1, channel]
