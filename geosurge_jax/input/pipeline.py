@@ -28,6 +28,7 @@ from geosurge_jax.input.examples import (
 from geosurge_jax.input.geometry import Box, Framing, random_resized_crop
 from geosurge_jax.input.images import Photo, resize_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
+from geosurge_jax.input.record import UNKNOWN_CLASS
 from geosurge_jax.input.resampling import check_resampling, photo_crop
 
 TrainBatches = grain.DatasetIterator
@@ -183,7 +184,8 @@ class _Key(np.random.bit_generator.ISeedSequence):
 
 def _generator(seed: int, position: int) -> np.random.Generator:
     """The generator of one example: Philox keyed by both numbers, so streams never overlap."""
-    return np.random.Generator(np.random.Philox(_Key(seed, position)))
+    key: Any = _Key(seed, position)  # NumPy's annotations know its own SeedSequence alone
+    return np.random.Generator(np.random.Philox(key))
 
 
 def _fill(
@@ -203,16 +205,20 @@ def _fill(
         for generator, record in zip(generators, records, strict=True)
     ]
     batch["index"][start : start + len(indexes)] = indexes
+    # All maps before the first photo's pixels, for the reason that `_TOGETHER` gives.
+    for row, (record, view) in enumerate(zip(records, views, strict=True), start):
+        if record is not None and view is not None:
+            classes = resize_crop(record.class_map, view.box, (framing.size, framing.size))
+            _put(batch["segmentation"][row], classes, view.mirrored)
     for row, (index, record, view) in enumerate(zip(indexes, records, views, strict=True), start):
         if record is None or view is None:
             continue
         crop = functools.partial(_augmented, record.photo, view, framing, augmentation)
         image = unless_damaged(split, index, bad_records, crop)
         if image is None:
+            batch["segmentation"][row] = UNKNOWN_CLASS
             continue
         _put(batch["image"][row], image, view.mirrored)
-        classes = resize_crop(record.class_map, view.box, (framing.size, framing.size))
-        _put(batch["segmentation"][row], classes, view.mirrored)
         batch["latlng"][row], batch["scene"][row] = record.latlng, record.scene
         batch["mask"][row] = 1
 
