@@ -55,7 +55,7 @@ class RecordSource:
             "segmentation": content("segmentation"),
             "latlng": np.frombuffer(content("latlng"), np.float64),
             "id": content("id").decode("utf-8"),
-            "scene": np.array(stored["scene"].int64_list.value, np.int32),
+            "scene": np.fromiter(stored["scene"].int64_list.value, np.int32),
             "author": content("author").decode("utf-8"),
             "licence": content("licence").decode("utf-8"),
         }

@@ -3,6 +3,7 @@
 A box says nothing of pixels, so a segmentation map of another resolution takes the same one.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,15 +67,15 @@ def random_resized_crop(
         scale: Smallest and largest share of the area.
         ratio: Smallest and largest width / height of the box in pixels; drawn log-uniformly.
     """
-    draws = generator.random((10, 4))
-    for area, shape, x, y in draws:
+    low, high = np.log(ratio).tolist()
+    for area, shape, x, y in generator.random((10, 4)).tolist():
         area = scale[0] + area * (scale[1] - scale[0])
-        shape = np.exp(np.log(ratio[0]) + shape * (np.log(ratio[1]) - np.log(ratio[0])))
-        across = np.sqrt(area * shape * height / width)
-        down = np.sqrt(area / shape * width / height)
+        shape = float(np.exp(low + shape * (high - low)))
+        across = math.sqrt(area * shape * height / width)
+        down = math.sqrt(area / shape * width / height)
         if across <= 1 and down <= 1:
             left, top = x * (1 - across), y * (1 - down)
-            return Box(float(left), float(top), float(left + across), float(top + down))
+            return Box(left, top, left + across, top + down)
     shape = min(max(width / height, ratio[0]), ratio[1])
     return _centred(min(1.0, shape * height / width), min(1.0, width / height / shape))
 

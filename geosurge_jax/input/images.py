@@ -1,5 +1,6 @@
 """The one decoder, for training, evaluation and plain photo files, and the exact resizer."""
 
+import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from geosurge_jax.input.exif import EXIF_MARK, jpeg_exif, orientation
+from geosurge_jax.input.exif import jpeg_exif, orientation
 from geosurge_jax.input.geometry import Box
 from geosurge_jax.input.plain_png import read_plain_png
 from geosurge_jax.input.record import NO_MAP, UNKNOWN_CLASS
@@ -71,12 +72,13 @@ def open_photo(content: bytes) -> Photo:
         pixels = _decode_with_pillow(content)
         height, width = pixels.shape[:2]
         return Photo(height, width, (1,), lambda by: pixels)
-    has_exif = content.find(EXIF_MARK, 0, 1 << 17) >= 0
-    code = orientation(jpeg_exif(content)) if has_exif else 1
+    code = orientation(jpeg_exif(content))
     height, width = shape if code < 5 else shape[::-1]
     # A photo that has to be turned would have its incomplete last row first.
     reductions = (1, 2, 4, 8) if code == 1 else (1,)
-    return Photo(height, width, reductions, lambda by: _upright(_decode_jpeg(content, by), code))
+    return Photo(
+        height, width, reductions, lambda by: _upright(_decode_jpeg(content, shape, by), code)
+    )
 
 
 def decode_image(content: bytes) -> np.ndarray:
@@ -141,12 +143,24 @@ def resize_crop(
         edges = (max(box.left, 0.0) * width, max(box.top, 0.0) * height, right, bottom)
         filtered = Image.Resampling[interpolation.upper()]
         return np.asarray(Image.fromarray(pixels).resize((shape[1], shape[0]), filtered, box=edges))
-    down, across = ((np.arange(count) + 0.5) / count for count in shape)
-    rows = (box.top + down * (box.bottom - box.top)) * height
-    columns = (box.left + across * (box.right - box.left)) * width
-    rows = rows.astype(np.intp).clip(0, height - 1)
-    columns = columns.astype(np.intp).clip(0, width - 1)
-    return pixels[rows][:, columns]
+    rows = _under_centres(box.top, box.bottom, height, shape[0])
+    columns = _under_centres(box.left, box.right, width, shape[1])
+    first, last = rows[0], rows[-1] + 1
+    if last - first > len(rows):
+        return pixels[rows][:, columns]
+    # Columns are picked pixel by pixel, rows as wholes: so columns first, of no more rows than there are.
+    return pixels[first:last][:, columns].take(rows - first, axis=0)
+
+
+def _under_centres(start: float, end: float, length: int, count: int) -> np.ndarray:
+    """Which of `length` pixels lie under the centres of `count` equal parts of a range, int [count]."""
+    places = ((start + _centres(count) * (end - start)) * length).astype(np.intp)
+    return np.minimum(np.maximum(places, 0, out=places), length - 1, out=places)
+
+
+@functools.lru_cache(maxsize=64)
+def _centres(count: int) -> np.ndarray:
+    return (np.arange(count) + 0.5) / count
 
 
 def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
@@ -161,16 +175,15 @@ def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _decode_jpeg(content: bytes, reduction: int) -> np.ndarray:
+def _decode_jpeg(content: bytes, shape: tuple[int, int], reduction: int) -> np.ndarray:
     try:
         if reduction == 1:
             return simplejpeg.decode_jpeg(content, colorspace="RGB")
-        height, width = (int(side) for side in simplejpeg.decode_jpeg_header(content)[:2])
         return simplejpeg.decode_jpeg(
             content,
             colorspace="RGB",
-            min_height=-(-height // reduction),
-            min_width=-(-width // reduction),
+            min_height=-(-shape[0] // reduction),
+            min_width=-(-shape[1] // reduction),
         )
     except ValueError:
         with _opened(content) as image:

@@ -29,6 +29,7 @@ from geosurge_jax.input.examples import (
 from geosurge_jax.input.geometry import Box, Framing, random_resized_crop
 from geosurge_jax.input.images import Photo, resize_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
+from geosurge_jax.input.record import UNKNOWN_CLASS
 from geosurge_jax.input.resampling import check_resampling, photo_crop
 from geosurge_jax.input.stored_features import fill_features
 
@@ -177,9 +178,20 @@ def check_rows(rows: Sequence[int] | np.ndarray | None, batch_size: int) -> np.n
     return chosen
 
 
+class _Key(np.random.bit_generator.ISeedSequence):
+    """What Philox takes as its key; by `key=` it would ask the system for randomness first, and drop it."""
+
+    def __init__(self, seed: int, position: int):
+        self._words = np.array([seed, position], np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self._words
+
+
 def _generator(seed: int, position: int) -> np.random.Generator:
     """The generator of one example: Philox keyed by both numbers, so streams never overlap."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, position], np.uint64)))
+    key: Any = _Key(seed, position)  # NumPy's annotations know its own SeedSequence alone
+    return np.random.Generator(np.random.Philox(key))
 
 
 def _fill(
@@ -199,16 +211,20 @@ def _fill(
         for generator, record in zip(generators, records, strict=True)
     ]
     batch["index"][start : start + len(indexes)] = indexes
+    # All maps before the first photo's pixels, for the reason that `_TOGETHER` gives.
+    for row, (record, view) in enumerate(zip(records, views, strict=True), start):
+        if record is not None and view is not None:
+            classes = resize_crop(record.class_map, view.box, (framing.size, framing.size))
+            _put(batch["segmentation"][row], classes, view.mirrored)
     for row, (index, record, view) in enumerate(zip(indexes, records, views, strict=True), start):
         if record is None or view is None:
             continue
         crop = functools.partial(_augmented, record.photo, view, framing, augmentation)
         image = unless_damaged(split, index, bad_records, crop)
         if image is None:
+            batch["segmentation"][row] = UNKNOWN_CLASS
             continue
         _put(batch["image"][row], image, view.mirrored)
-        classes = resize_crop(record.class_map, view.box, (framing.size, framing.size))
-        _put(batch["segmentation"][row][..., None], classes[..., None], view.mirrored)
         batch["latlng"][row], batch["scene"][row] = record.latlng, record.scene
         batch["mask"][row] = 1
 
@@ -250,9 +266,11 @@ def _augmented(
 
 
 def _put(place: np.ndarray, pixels: np.ndarray, mirrored: bool) -> None:
-    """Copy [H, W, C] into its place in a batch."""
+    """Copy [H, W, C] or [H, W] into its place in a batch."""
     if not mirrored:
         place[...] = pixels
-        return
-    for channel in range(pixels.shape[-1]):  # NumPy reverses pixels of several channels slowly
-        place[..., channel] = pixels[:, ::-1, channel]
+    elif pixels.ndim == 2:
+        place[...] = pixels[:, ::-1]
+    else:
+        for channel in range(pixels.shape[-1]):  # NumPy reverses pixels of several channels slowly
+            place[..., channel] = pixels[:, ::-1, channel]

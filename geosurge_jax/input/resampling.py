@@ -87,14 +87,13 @@ def _convolved(
     """Resize left, top, width and height of a photo uint8 [H, W, 3] to uint8 [size, size, 3]."""
     assert cykooz_resizer is not None, "checked by check_resampling"
     left, top, across, down = crop
-    # Rows that no filter reaches are not worth copying: three pixels of the result is the longest reach.
-    reach = math.ceil(3 * max(1.0, down / size)) + 1
-    first = max(0, math.floor(top) - reach)
-    pixels = pixels[first : math.ceil(top + down) + reach]
-    top -= first
-    height, width = pixels.shape[:2]
+    rows, columns = _reached(top, down, size), _reached(left, across, size)
+    top, left = top - rows.start, left - columns.start
+    # NumPy copies rows of bytes as wholes, but rows of pixels one by one.
+    flat = pixels.reshape(len(pixels), -1)[rows, 3 * columns.start : 3 * columns.stop]
+    height, width = flat.shape[0], flat.shape[1] // 3
     kind = cykooz_resizer.PixelType.U8x3
-    source = cykooz_resizer.ImageData(width, height, kind, pixels.tobytes())
+    source = cykooz_resizer.ImageData(width, height, kind, flat.tobytes())
     result = cykooz_resizer.ImageData(size, size, kind)
     options = cykooz_resizer.ResizeOptions(
         resize_alg=cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType[name]),
@@ -104,6 +103,12 @@ def _convolved(
     )
     cykooz_resizer.Resizer().resize(source, result, options)
     return np.frombuffer(result.get_buffer(), np.uint8).reshape(size, size, 3)
+
+
+def _reached(start: float, length: float, size: int) -> slice:
+    """The pixels that a filter reaches: beyond the edges, three pixels of the result at most."""
+    reach = math.ceil(3 * max(1.0, length / size)) + 1
+    return slice(max(0, math.floor(start) - reach), math.ceil(start + length) + reach)
 
 
 def _within(start: float, length: float, end: int) -> float:

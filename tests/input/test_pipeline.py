@@ -1,3 +1,4 @@
+import io
 import logging
 import shutil
 import subprocess
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
 from geosurge_jax.input.dataset import Split, open_dataset
-from geosurge_jax.input.geometry import Framing
+from geosurge_jax.input.geometry import Framing, random_resized_crop
+from geosurge_jax.input.images import decode_image, resize_crop
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 
 STRONG = Augmentation(
@@ -130,6 +133,20 @@ def test_the_place_in_the_run_decides_the_noise(train_split):
     assert_same([short], [{key: value[6:10] for key, value in long.items()}])
 
 
+def test_seed_and_position_are_the_key_of_philox(train_split):
+    for number, batch in enumerate(batches(train_split, 3, augmentation=PLAIN, seed=2**32 - 1)):
+        for row, index in enumerate(batch["index"]):
+            key = np.array([2**32 - 1, number * 4 + row], np.uint64)
+            pixels = decode_image(train_split.records[index]["image"])
+            box = random_resized_crop(
+                np.random.Generator(np.random.Philox(key=key)),
+                *pixels.shape[:2],
+                PLAIN.crop_scale,
+                PLAIN.crop_ratio,
+            )
+            np.testing.assert_array_equal(batch["image"][row], resize_crop(pixels, box, (16, 16)))
+
+
 def test_each_epoch_holds_each_record_once_in_another_order(train_split):
     found = batches(train_split, 8)
     epochs = [np.concatenate([b["index"] for b in found[i : i + 4]]) for i in (0, 4)]
@@ -189,6 +206,17 @@ def test_damaged_records_keep_their_place(damaged_split, caplog):
     assert len(messages) == 2  # once each, in three epochs
     assert any(damaged_split.location(3) in text for text in messages)
     assert damaged_split.location(5) == bad.found[5][0]
+
+
+def test_a_photo_whose_pixels_alone_are_damaged_shows_no_map(train_split):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(file, "JPEG")
+    record = train_split.records[1] | {"image": file.getvalue()[:-40]}
+    split = Split("one", [record], np.zeros((1, 2)), train_split.shards[:1])  # pyright: ignore[reportArgumentType]
+    bad = BadRecords("one", 1, 1.0)
+    (batch,) = batches(split, 1, bad_records=bad, batch_size=1)
+    assert list(bad.found) == [0] and batch["mask"] == [0]
+    assert (batch["segmentation"] == 255).all() and (batch["image"] == 0).all()
 
 
 def test_too_many_damaged_records_stop_the_run(damaged_split):
