@@ -235,7 +235,7 @@ def _finish(
 
 
 def _histogram(latlng: np.ndarray) -> list[str]:
-    """Photos in each field of `_DEGREES` degrees: a line a latitude from the south pole up, from 180 west on."""
+    """Photos in each field of `_DEGREES` degrees: a line a latitude, south pole first, from 180 west."""
     bins = (180 // _DEGREES, 360 // _DEGREES)
     counts, _, _ = np.histogram2d(*latlng.T, bins=bins, range=((-90, 90), (-180, 180)))
     return [" ".join(map(str, line)) for line in counts.astype(int).tolist()]
