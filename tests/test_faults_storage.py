@@ -12,6 +12,7 @@ import pytest
 
 from data import planet
 from geosurge_jax.training.stored_parameters import restore_parameters
+from tests import compiled_once
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,7 +36,7 @@ def run(command):
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": flags},
+        env=compiled_once.environment() | {"XLA_FLAGS": flags},
         capture_output=True,
         text=True,
         timeout=600,

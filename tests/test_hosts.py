@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,11 +16,11 @@ import jax
 import numpy as np
 import pytest
 
+from tests import compiled_once
 from tests.parity.door import begin_with_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 AGAIN = "start all processes again: the run goes on from its last checkpoint"
-CACHE = tempfile.TemporaryDirectory()
 TOLERANCE = 1e-5  # sums over devices are taken in another order; seen are 5e-7
 
 # Makes photos of the training split unreadable on this process alone.
@@ -58,12 +57,7 @@ def arguments(workdir, datasets, *more):
 def environment(devices):
     flags = os.environ["XLA_FLAGS"].replace("device_count=8", f"device_count={devices}")
     assert f"device_count={devices}" in flags
-    # The same programs are compiled by run after run; the folder goes when the tests end.
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": CACHE.name,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    return os.environ | cache | {"XLA_FLAGS": flags}
+    return compiled_once.environment() | {"XLA_FLAGS": flags}
 
 
 def run_alone(workdir, datasets, *more):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.chaos import final_state, kept_steps, reproducible_metrics
+from tests import compiled_once
 from tests.parity.door import begin_with_clip, weights_of_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +40,7 @@ def run(workdir, datasets, *arguments, expect=0):
     done = subprocess.run(
         command(workdir, datasets, *arguments),
         cwd=ROOT,
+        env=compiled_once.environment(),
         capture_output=True,
         text=True,
         timeout=600,
