@@ -8,6 +8,8 @@ VENV := .venv
 PARITY := .venv-parity
 RUN := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(VENV)/bin/python
 WORKERS ?= 2
+# Files that start whole runs go first, so that no worker is left with one at the end.
+LONGEST := tests/test_run.py tests/test_hosts.py
 
 .PHONY: venv demo test test-slow parity lint lock clean
 
@@ -23,7 +25,7 @@ demo: venv
 	$(RUN) run.py --config=configs/geosurge.py:demo --workdir=workdir/demo
 
 test: venv
-	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests
 
 test-slow: venv
 	$(RUN) -m pytest -q -m slow

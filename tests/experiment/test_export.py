@@ -134,7 +134,7 @@ FORBIDDEN = (
 )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_artefact_gives_the_same_bits_in_a_process_that_has_only_jax(trained, tmp_path, dtype):
     workdir, model, params = trained
     export.run(config(), workdir.root, dtype)

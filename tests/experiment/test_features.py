@@ -58,6 +58,7 @@ def made(folder):
     return photos, folder / "run/features/planet_features/2.0.0"
 
 
+@pytest.mark.slow
 def test_a_head_trained_on_features_answers_photos_with_the_same_bits(folder, made, capsys):
     photos, kept = made
     raw = config(folder)

@@ -40,9 +40,18 @@ def host_batch(model, latlng):
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("geosurge", "float32"),
+        *(
+            pytest.param(name, dtype, marks=pytest.mark.slow)
+            for name in SYSTEMS
+            for dtype in ("float32", "bfloat16")
+            if (name, dtype) != ("geosurge", "float32")
+        ),
+    ],
+)
 def test_features_give_the_posterior_of_the_photos(name, dtype):
     raw = importlib.import_module(f"configs.{name}").get_config("tiny")
     raw.system.compute_dtype = dtype

@@ -60,12 +60,12 @@ def changed(**fields):
 )
 def test_every_choice_keeps_the_contract(config, hierarchy, batch):
     system = build(config, hierarchy, {})
-    params = system.init(jax.random.key(0), batch)
+    params = jax.jit(system.init)(jax.random.key(0), batch)
     assert all(leaf.dtype == np.float32 for leaf in flatten(params).values())
-    loss, metrics = system.loss(params, {}, batch, None)
+    loss, metrics = jax.jit(lambda p, b: system.loss(p, {}, b, None))(params, batch)
     assert loss.shape == (6,) and loss.dtype == np.float32 and np.all(np.isfinite(loss))
     assert set(metrics) == {f"{m}/level_{level}" for m in ("loss", "accuracy") for level in (0, 1)}
-    posterior = system.posterior(params, {}, batch)
+    posterior = jax.jit(system.posterior)(params, {}, batch)
     assert posterior.log_prob.shape == (6, len(hierarchy.partitions[-1].ids))
     np.testing.assert_allclose(np.exp(posterior.log_prob).sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(posterior.latlng, hierarchy.partitions[-1].latlng, atol=1e-4)
@@ -75,23 +75,31 @@ def test_the_map_reaches_the_posterior_unless_there_is_no_fusion(hierarchy, batc
     other = {**batch, "segmentation": 149 - batch["segmentation"]}
     for kind, differs in (("latent", True), ("none", False)):
         system = build(changed(fusion_kind=kind), hierarchy, {})
-        params = system.init(jax.random.key(0), batch)
-        before, after = (system.posterior(params, {}, b).log_prob for b in (batch, other))
+        params = jax.jit(system.init)(jax.random.key(0), batch)
+        posterior = jax.jit(system.posterior)
+        before, after = (posterior(params, {}, b).log_prob for b in (batch, other))
         assert (np.abs(before - after).max() > 1e-4) == differs
 
 
 def test_noise_needs_a_key_and_follows_it(hierarchy, batch):
     system = build(CONFIG, hierarchy, {})
-    params = system.init(jax.random.key(0), batch)
-    quiet, first, again, second = (
-        np.asarray(system.loss(params, {}, batch, key)[0])
-        for key in (None, jax.random.key(1), jax.random.key(1), jax.random.key(2))
-    )
+    params = jax.jit(system.init)(jax.random.key(0), batch)
+    noisy = jax.jit(lambda key: system.loss(params, {}, batch, key)[0])
+    quiet = np.asarray(jax.jit(lambda: system.loss(params, {}, batch, None)[0])())
+    first, again, second = (np.asarray(noisy(jax.random.key(n))) for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - quiet).max() > 1e-4 and np.abs(first - second).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["swin-whole", "resnet-basic", "efficientnet-even", "siglip"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "swin-whole",
+        pytest.param("resnet-basic", marks=pytest.mark.slow),
+        "efficientnet-even",
+        pytest.param("siglip", marks=pytest.mark.slow),
+    ],
+)
 def test_any_tower_serves_as_the_eye(hierarchy, batch, name):
     oracle = thaw(name)
     tower = family_of(oracle.config["model_type"]).read(oracle.config, oracle.preprocessor)
