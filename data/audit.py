@@ -181,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="photos read at a time")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("data").setLevel(logging.INFO)  # and not TFDS', which tells of every dataset
     try:
         table = audit(given.train, given.test, given.out, given.bits, given.metres, given.threads)
     except ValueError as error:

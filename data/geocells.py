@@ -128,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--drop", choices=("below", "at_or_below"), default="below", help="cells of tau_min"
     )
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("data").setLevel(logging.INFO)  # and not TFDS', which tells of every dataset
     try:
         if given.dataset is not None:
             limits = given.max_images, given.min_images, given.drop

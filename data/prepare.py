@@ -29,6 +29,7 @@ from data.table import KNOWN_NAMES, open_table
 from geosurge_jax.input.dataset import open_dataset
 
 PHOTO_SETS: Mapping[str, PhotoSet] = {known.name: known for known in (MP16, *BENCHMARKS, *OSV5M)}
+_log = logging.getLogger("data.prepare")  # whatever this file is started as
 _POSITION = ("latitude", "longitude")
 
 
@@ -78,7 +79,7 @@ def import_of(given: argparse.Namespace) -> Import:
         raise ValueError(f"--{next(iter(named))}-column: expected --table, which has columns")
     table = None if given.table is None else open_table(given.table, named, _POSITION)
     if table is not None and table.ignored:
-        logging.info("%s: columns passed over: %s", table.path, ", ".join(table.ignored))
+        _log.info("%s: columns passed over: %s", table.path, ", ".join(table.ignored))
     return Import(
         name=given.name or known.name,
         version=given.version,
@@ -98,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     cut = words.index("--") if "--" in words else len(words)
     given = parser().parse_args(words[:cut])
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("data").setLevel(logging.INFO)  # and not TFDS', which tells of every dataset
     try:
         if words[cut + 1 :] and not given.beam:
             raise ValueError(f"{' '.join(words[cut:])}: flags for Beam's runner, expected --beam")
