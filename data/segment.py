@@ -80,8 +80,8 @@ def segment(
         change: Change = found
         made |= {"maps": found.identity}
     else:
-        change, identity = _model_maps(model, library, file, short_side, batch_size, threads)
-        made |= {"model": identity, "short_side": short_side}
+        change, described = _model_maps(model, library, file, short_side, batch_size, threads)
+        made |= {"model": described}
     old = opened.manifest
     digest = file_sha256(opened.directory / MANIFEST_FILE)
     rewrite = Rewrite(
@@ -104,7 +104,7 @@ def segment(
 def _model_maps(
     model: str, library: str, file: Path | None, short_side: int, batch_size: int, threads: int
 ) -> tuple[Change, Any]:
-    """The maps of a model, and what decides them; what runs a model is imported here alone."""
+    """The maps of a model, and what decides them and makes the same maps of new images later."""
     from data.segment_model import ModelMaps, NativeSegmenter
 
     if library == "native":
@@ -116,7 +116,14 @@ def _model_maps(
     else:
         raise ValueError(f"--library={library!r}: expected one of {', '.join(LIBRARIES)}")
     table = class_table(segmenter.class_names, file, f"--model={model!r}")
-    return ModelMaps(segmenter, table, batch_size, short_side, threads), segmenter.identity
+    described = {
+        "source": model,
+        "library": library,
+        "identity": segmenter.identity,
+        "class_table": table.tolist(),
+        "short_side": short_side,
+    }
+    return ModelMaps(segmenter, table, batch_size, short_side, threads), described
 
 
 def _digest(path: Path) -> str:

@@ -1,13 +1,32 @@
-"""Worldwide image geo-localization in JAX: one photo in, a probability over the whole Earth out.
+"""Worldwide image geo-localization in JAX: from one image to a probability over the whole Earth.
 
-geo/         the sphere: distances, S2 ids, partitions, hierarchies (NumPy only)
-input/       records on disk -> host batches (Grain)
-models/      reusable Flax parts: ViT, semantic tokens, latent fusion, geocell table
-systems/     one file a published system: parts + objective + posterior
-training/    mesh, state, optimiser, step, loop, checkpoints
-evaluation/  posterior -> coordinates -> metrics -> report
-experiment/  a config made into data, geocells, system and mesh; the modes of run.py
-serving/     photos in, coordinates out, from a trained checkpoint
+    from geosurge_jax import Predictor
+
+    predictor = Predictor.from_pretrained("geoclip")
+    prediction = predictor.predict("holiday.jpg")
+    prediction.latlng, prediction.probability
+
+The rooms of the package and the order of their imports: `docs/architecture.md`.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geosurge_jax.serving.location_encoder import LocationEncoder
+    from geosurge_jax.serving.predictor import Predictor
+
 __version__ = "0.1.0"
+__all__ = ["LocationEncoder", "Predictor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the public classes when they are first asked for, so that the command answers at once."""
+    if name == "Predictor":
+        from geosurge_jax.serving.predictor import Predictor
+
+        return Predictor
+    if name == "LocationEncoder":
+        from geosurge_jax.serving.location_encoder import LocationEncoder
+
+        return LocationEncoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

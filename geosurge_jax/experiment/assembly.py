@@ -116,9 +116,9 @@ class TrainingPlan:
     root_key: jax.Array
 
 
-def probe(model: Model) -> Mapping[str, jax.ShapeDtypeStruct]:
-    """Shapes of one photo, for initialisation."""
-    size = model.system.preprocessing.image_size
+def probe(system: System) -> Mapping[str, jax.ShapeDtypeStruct]:
+    """Shapes of one image and its segmentation map, for initialisation."""
+    size = system.preprocessing.image_size
     return {
         "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
         "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
@@ -129,7 +129,7 @@ def plan_training(
     config: ExperimentConfig, model: Model, total_steps: int, steps_per_epoch: int
 ) -> TrainingPlan:
     """Plans the training step of a config."""
-    batch = probe(model)
+    batch = probe(model.system)
     schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule)
     plan = plan_state(

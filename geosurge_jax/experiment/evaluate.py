@@ -20,12 +20,11 @@ from geosurge_jax.experiment import assembly, datasets, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography
+from geosurge_jax.experiment.trained_model import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.evaluation import EvaluationBatches
-from geosurge_jax.systems.contract import Params
 from geosurge_jax.training.stopping import StopRequests, stop_requests
-from geosurge_jax.training.stored_parameters import restore_evaluation_params
 from geosurge_jax.training.writer import read_metrics
 
 # Curves of the report, by the beginning of their names; the others are in metrics.jsonl and TensorBoard.
@@ -44,21 +43,6 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     model = assembly.make_model(config, load_geography(workdir))
     with stop_requests() as stop:
         evaluate_and_report(config, workdir, model, dataset, stop)
-
-
-def restore_params(
-    config: ExperimentConfig, workdir: Workdir, model: assembly.Model
-) -> tuple[Params, int]:
-    """Parameters of the checkpoint that `config.evaluation.checkpoint` names, and its step."""
-    # Lengths decide the schedule alone, which evaluation does not use.
-    plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
-    return restore_evaluation_params(
-        workdir.checkpoints,
-        plan.state.abstract,
-        model.system.preprocessing,
-        which=config.evaluation.checkpoint,
-        minimize=config.training.minimize,
-    )
 
 
 def evaluate_and_report(
@@ -126,22 +110,22 @@ def score(
     model: assembly.Model,
     dataset: Dataset,
     stop: StopRequests,
-) -> tuple[dict[str, ScoredPhotos], int]:
+) -> tuple[dict[str, ScoredPhotos], int | None]:
     """Scores every named data set with all processes; returns the photos by title, and the checkpoint's step.
 
     Raises:
         StoppedError: the run was asked to stop.
     """
     opened = batches_to_score(config, model, dataset)
-    params, step = restore_params(config, workdir, model)
-    prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
+    trained = open_run(config, workdir, model)
+    prepared = trained.precompute(trained.params)
     scored = {}
     for _, split, _ in opened:
-        check_features(model.system, params, split)
+        check_features(model.system, trained.params, split)
     for title, split, batches in opened:
         watched = stop.check(terminal.track(batches, f"scoring {title}"))
-        scored[title] = model.evaluator.score(params, prepared, watched, split.latlng)
-    return scored, step
+        scored[title] = model.evaluator.score(trained.params, prepared, watched, split.latlng)
+    return scored, trained.provenance.step
 
 
 def curves(workdir: Workdir) -> list[Curve]:

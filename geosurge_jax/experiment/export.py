@@ -1,9 +1,9 @@
-"""`--mode=export`: a checkpoint for other programs: parameters, towers in their layout, a program to run."""
+"""`--mode=export`: a checkpoint for other programs, in the formats that are asked for."""
 
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,17 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
-from geosurge_jax.experiment import assembly, terminal
-from geosurge_jax.experiment.evaluate import restore_params
+from geosurge_jax.experiment import terminal
+from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.experiment.geography import load_geography
+from geosurge_jax.experiment.exported import write_exported
 from geosurge_jax.experiment.run_record import code_versions
-from geosurge_jax.experiment.workdir import open_trained, read_record, write_json
-from geosurge_jax.interop.exported_model import PARAMETERS, PREPARED
+from geosurge_jax.experiment.trained_model import TrainedModel, open_run
+from geosurge_jax.experiment.workdir import open_trained, read_record
+from geosurge_jax.interop import geoclip_release
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.geoclip import location_encoder_entries, write_part
-from geosurge_jax.interop.parameters import save_safetensors
+from geosurge_jax.interop.onnx_export import write_onnx
 from geosurge_jax.interop.stablehlo import write_artefact
 from geosurge_jax.interop.writing import write_model
 from geosurge_jax.systems.contract import Params, System
@@ -28,12 +29,23 @@ from geosurge_jax.training.parameters import flatten, unflatten
 from geosurge_jax.training.stored import meet
 from geosurge_jax.training.stored_parameters import save_parameters
 
-ORBAX_FOLDER, TOWERS_FOLDER = "orbax", "towers"
+FORMATS = ("safetensors", "orbax", "stablehlo", "onnx", "geoclip")
+DEFAULT_FORMATS = ("safetensors", "orbax", "stablehlo")
+ORBAX_FOLDER, TOWERS_FOLDER, GEOCLIP_FOLDER = "orbax", "towers", "geoclip"
 LOCATION_ENCODER = "location_encoder.safetensors"
 
 
-def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
-    """Writes `export/` in the workdir: parameters twice, parts as others lay them out, a StableHLO artefact.
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises ConfigError for a format that there is none of."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ConfigError(
+            f"--formats={','.join(formats)}: expected some of {', '.join(FORMATS)}, with commas between"
+        )
+
+
+def run(raw: Mapping[str, Any], root: Path, dtype: str, formats: Sequence[str]) -> None:
+    """Writes `export/` in the workdir: what `Predictor` opens, and the other formats that are asked for.
 
     The folder appears whole or not at all, and replaces an earlier one.
 
@@ -41,52 +53,57 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str) -> None:
         raw: the config file's mapping; `evaluation.checkpoint` chooses the checkpoint.
         root: the workdir.
         dtype: float32 or bfloat16, the type of all floating parameters.
+        formats: names in `FORMATS`; safetensors, which the others build on, are always written.
 
     Raises:
         ValueError: one line that names what is missing or wrong.
         CheckpointError: no sound checkpoint, or the parameters cannot be written.
         OSError: another file cannot be written.
     """
-    config = parse(raw)
+    check_formats(formats)
     workdir = open_trained(root, raw)
-    model = assembly.make_model(config, load_geography(workdir))
+    model = open_run(parse(raw), workdir)
+    if "geoclip" in formats:
+        geoclip_backbone(model)  # before anything is written
     unfinished = workdir.root / ".export"
     first = jax.process_index() == 0
     with jax.set_mesh(model.mesh):
-        params, step = restore_params(config, workdir, model)
-        params = as_type(params, dtype)
+        params = as_type(model.params, dtype)
         if first:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
         meet("geosurge_jax: export begun")
-        save_parameters(unfinished / ORBAX_FOLDER, params)
-        prepared = assembly.prepare(
-            config, model, params, lambda: assembly.open_run_dataset(config).split("train")
-        )
+        if "orbax" in formats:
+            save_parameters(unfinished / ORBAX_FOLDER, params)
+        prepared = model.precompute(params)
         host_params, host_prepared = on_host(params), on_host(prepared)
     if not first:
         return
     described = {
-        "step": str(step),
-        "system": config.system_name,
+        "step": str(model.provenance.step),
+        "system": model.system.name,
         "dtype": dtype,
         "preprocessing": json.dumps(dataclasses.asdict(model.system.preprocessing)),
         **code_versions(),
     }
-    save_safetensors(unfinished / PARAMETERS, host_params, described)
+    write_exported(unfinished, model, host_params, host_prepared, described, read_record(workdir))
     write_parts(unfinished, model.system, host_params)
-    save_safetensors(unfinished / PREPARED, host_prepared, {"step": str(step)})
-    write_artefact(unfinished, model.system, host_params, host_prepared)
-    write_json(unfinished / "config.json", read_record(workdir)["config"])
-    shutil.copyfile(workdir.geocells, unfinished / workdir.geocells.name)
+    if "stablehlo" in formats:
+        write_artefact(unfinished, model.system, host_params, host_prepared)
+    if "onnx" in formats:
+        write_onnx(unfinished, model.system, host_params, host_prepared)
+    if "geoclip" in formats:
+        write_geoclip(unfinished / GEOCLIP_FOLDER, model, host_params)
     put_in_place(unfinished, workdir.export)
     terminal.CONSOLE.print(
-        f"checkpoint of step {step} as {dtype} -> {workdir.export}", soft_wrap=True, highlight=False
+        f"checkpoint of step {model.provenance.step} as {dtype} ({', '.join(formats)}) -> {workdir.export}",
+        soft_wrap=True,
+        highlight=False,
     )
 
 
 def write_parts(folder: Path, system: System, params: Params) -> None:
-    """Writes what others use on its own: image towers as Hugging Face, a location encoder as GeoCLIP does."""
+    """Writes image encoders in Hugging Face's layout, and a location encoder in GeoCLIP's."""
     flat = flatten(params)
     for path, tower in system.towers.items():
         part = {n.removeprefix(f"{path}/"): a for n, a in flat.items() if n.startswith(f"{path}/")}
@@ -98,8 +115,47 @@ def write_parts(folder: Path, system: System, params: Params) -> None:
         write_part(folder / LOCATION_ENCODER, params["location"], entries)
 
 
+def geoclip_backbone(model: TrainedModel) -> tuple[str, str]:
+    """Returns hub name and revision of the frozen CLIP, which GeoCLIP's release format does not hold.
+
+    Raises:
+        ConfigError: the system is another, or its CLIP was trained or did not come from the hub; one line.
+    """
+    if model.system.name != "geoclip":
+        raise ConfigError(
+            f"--formats=geoclip: expected a GeoCLIP, not the system {model.system.name!r}"
+        )
+    visual = model.config.visual
+    if visual.kind != "clip" or visual.trained_blocks != 0 or model.provenance.backbone is None:
+        raise ConfigError(
+            "--formats=geoclip: expected a frozen CLIP of the hub (config.system.visual.kind='clip', "
+            "config.system.visual.trained_blocks=0, config.init_from='hf:ORG/NAME@REVISION'), since the "
+            "format names the image encoder and does not hold it"
+        )
+    return model.provenance.backbone
+
+
+def write_geoclip(folder: Path, model: TrainedModel, params: Params) -> None:
+    """Writes a release folder that the official `geoclip` package opens.
+
+    Args:
+        folder: does not exist yet.
+        model: a GeoCLIP with a frozen CLIP of the hub.
+        params: its parameters as host arrays.
+    """
+    folder.mkdir()
+    geoclip_release.write_release(
+        folder,
+        params,
+        model.config.location,
+        model.location_data["gallery"],
+        geoclip_backbone(model),
+        dataclasses.asdict(model.provenance),
+    )
+
+
 def as_type(params: Params, dtype: str) -> Params:
-    """Floating parameters in `dtype`, rounded to nearest even; others as they are."""
+    """Returns floating parameters in `dtype`, rounded to nearest even; others as they are."""
 
     def cast(leaf: jax.Array) -> jax.Array:
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
@@ -108,7 +164,7 @@ def as_type(params: Params, dtype: str) -> Params:
 
 
 def on_host(params: Params) -> Params:
-    """Whole arrays in host memory; with several processes every one gets all."""
+    """Returns whole arrays in host memory; with several processes every one gets all."""
     if jax.process_count() == 1:
         return jax.device_get(params)
     return multihost_utils.process_allgather(params, tiled=True)

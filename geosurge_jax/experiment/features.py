@@ -36,6 +36,7 @@ from geosurge_jax.models.tower import Features, TowerConfig
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training.mesh import MeshConfig, put_batch
+from geosurge_jax.training.state import plan_parameters
 
 FOLDER = "features"
 MAKER = 1
@@ -201,8 +202,7 @@ def load_tower(config: ExperimentConfig, model: assembly.Model) -> tuple[Look, T
     """
     weights = open_weights(config.init_from, model.system)
     assert weights is not None  # as init_from is not empty
-    plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
-    shapes = plan.state.parameters
+    shapes = plan_parameters(model.system, assembly.probe(model.system), model.mesh).abstract
     path, tower = frozen_tower(model.system, shapes)
     params = load_towers(weights, shapes)[path]
     module = make_tower(tower, jnp.dtype(config.system.compute_dtype))

@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 from geosurge_jax.experiment import assembly
-from geosurge_jax.experiment.evaluate import restore_params
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.geography import load_geography
+from geosurge_jax.experiment.trained_model import TrainedModel, open_run
 from geosurge_jax.experiment.workdir import open_trained, write_json
-from geosurge_jax.training.parameters import parameter_table
+from geosurge_jax.training.parameters import parameter_table, split_frozen
 from geosurge_jax.training.writer import read_metrics
 
 RECORD = "league-run.json"
@@ -101,10 +101,10 @@ def measure(raw: Mapping[str, Any], directory: Path) -> Facts:
     config = parse(raw)
     workdir = open_trained(directory, raw)
     model = assembly.make_model(config, load_geography(workdir))
+    trained = open_run(config, workdir, model)
+    total = parameter_table(*split_frozen(trained.params, model.system.frozen_rules))[-1]
     with jax.set_mesh(model.mesh):
-        plan = assembly.plan_training(config, model, total_steps=1, steps_per_epoch=1)
-        total = parameter_table(plan.state.abstract.trained, plan.state.abstract.frozen)[-1]
-        rate = posterior_rate(config, model, restore_params(config, workdir, model)[0])
+        rate = posterior_rate(config, model, trained)
     rates = [
         row["train/photos_per_second"] for row in read_metrics(directory) if "train/loss" in row
     ]
@@ -118,10 +118,10 @@ def measure(raw: Mapping[str, Any], directory: Path) -> Facts:
     )
 
 
-def posterior_rate(config: ExperimentConfig, model: assembly.Model, params: Any) -> float:
-    """Photos a second from a batch on the device to its answers."""
+def posterior_rate(config: ExperimentConfig, model: assembly.Model, trained: TrainedModel) -> float:
+    """Images a second from a batch on the device to its coordinates."""
     dataset = assembly.open_run_dataset(config)
-    prepared = assembly.prepare(config, model, params, lambda: dataset.split("train"))
+    params, prepared = trained.params, trained.precompute(trained.params)
     batches: Any = iter(
         assembly.scoring_batches(config, model, dataset.split("validation"), crops=1)
     )

@@ -14,9 +14,12 @@ from jax.sharding import Mesh
 
 from geosurge_jax import __version__
 from geosurge_jax.input.dataset import Dataset
-from geosurge_jax.input.manifest import MANIFEST_FILE, file_sha256
+from geosurge_jax.input.manifest import MANIFEST_FILE, Manifest, file_sha256
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+SYNTHETIC_DATASET = (
+    "planet"  # name of the synthetic Earth's dataset, and beginning of those derived from it
+)
 COMPILER_VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
 
 # `--xla_gpu_deterministic_ops` makes XLA choose kernels that give the same bits on each run and leaves out
@@ -84,7 +87,20 @@ def describe_run(config: Mapping[str, Any], dataset: Dataset, mesh: Mesh) -> dic
             "name": dataset.manifest.name,
             "version": dataset.manifest.version,
             "manifest_sha256": file_sha256(dataset.directory / MANIFEST_FILE),
+            **_origin(dataset.manifest),
         },
         "code": code_versions(),
         "environment": environment(mesh),
     }
+
+
+def _origin(manifest: Manifest) -> dict[str, Any]:
+    """Returns whether a dataset is synthetic, and what made its segmentation maps."""
+    source = manifest.source if isinstance(manifest.source, Mapping) else {}
+    derived_from = source.get("dataset")
+    original = derived_from["name"] if isinstance(derived_from, Mapping) else manifest.name
+    origin: dict[str, Any] = {"synthetic": str(original).startswith(SYNTHETIC_DATASET)}
+    segmentation = source.get("segmentation")
+    if isinstance(segmentation, Mapping) and "model" in segmentation:
+        origin["segmentation"] = segmentation["model"]
+    return origin

@@ -89,7 +89,9 @@ def claimed(
     with locked(workdir):
         record = describe_run(raw, dataset, model.mesh)
         if not workdir.record.exists():
-            shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
+            shapes = jax.eval_shape(
+                model.system.init, jax.random.key(0), assembly.probe(model.system)
+            )
             record["weights"] = describe_weights(config.init_from, model.system, shapes)
         claim(workdir, record)
         save_geography(workdir, geography)

@@ -149,16 +149,35 @@ def evaluation_views(
     Returns:
         uint8 [C, size, size, 3] and [C, size, size].
     """
-    resized = framing.resized(*record.pixels.shape[:2])
-    pixels = resize_crop(record.pixels, WHOLE, resized, framing.interpolation)
-    class_map = resize_crop(record.class_map, WHOLE, resized)
+    size = record.pixels.shape[:2]
+    return (
+        cut_views(record.pixels, size, crops, framing),
+        cut_views(record.class_map, size, crops, framing),
+    )
 
-    def cut(array: np.ndarray, top: int, left: int, mirrored: bool) -> np.ndarray:
-        square = array[top : top + framing.size, left : left + framing.size]
+
+def cut_views(
+    array: np.ndarray, image_size: tuple[int, int], views: int, framing: Framing
+) -> np.ndarray:
+    """Resizes an image or its segmentation map and cuts the views of a test-time protocol out of it.
+
+    Args:
+        array: uint8 [H, W, 3] (image) or [h, w] (segmentation map of any resolution).
+        image_size: Height and width of the image, whose geometry its map takes.
+        views: 1, 5 or 10.
+        framing: How the image is resized, and the size of a view.
+
+    Returns:
+        uint8 [V, size, size, 3] or [V, size, size].
+    """
+    resized = framing.resized(*image_size)
+    whole = resize_crop(array, WHOLE, resized, framing.interpolation)
+
+    def cut(top: int, left: int, mirrored: bool) -> np.ndarray:
+        square = whole[top : top + framing.size, left : left + framing.size]
         return square[:, ::-1] if mirrored else square
 
-    squares = evaluation_crops(*resized, crops, framing.size)
-    return tuple(np.stack([cut(a, *square) for square in squares]) for a in (pixels, class_map))  # pyright: ignore[reportReturnType]
+    return np.stack([cut(*square) for square in evaluation_crops(*resized, views, framing.size)])
 
 
 def example(

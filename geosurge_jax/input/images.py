@@ -193,7 +193,7 @@ def _decode_jpeg(content: bytes, shape: tuple[int, int], reduction: int) -> np.n
 def _decode_with_pillow(content: bytes) -> np.ndarray:
     with _opened(content) as image:
         tiff = image.info.get("exif")
-        pixels = _rgb(image)
+        pixels = rgb_pixels(image)
     return _upright(pixels, orientation(tiff))
 
 
@@ -213,7 +213,12 @@ def _opened(content: bytes) -> Image.Image:
     return image
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def rgb_pixels(image: Image.Image) -> np.ndarray:
+    """Converts an opened image to uint8 `[H, W, 3]`; transparency is laid on white.
+
+    Raises:
+        ImageDecodeError: pixels of 32 bits, whose range is not known.
+    """
     if image.mode.startswith("I;16"):
         gray = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)

@@ -1,6 +1,8 @@
-"""GeoCLIP's three published files: location encoder, image head and logit scale (Vivanco Cepeda et al. 2023).
+"""GeoCLIP's three parts on disk: location encoder, image head and logit scale (Vivanco Cepeda et al. 2023).
 
-Sizes are found from the tensors. The maps go both ways, so the parts can be written in the same layout.
+Each part is published twice with the same tensors: as a `.pth` file of its own (PyPI wheel, repository), and
+under a prefix in the `model.safetensors` of a release folder. The readers take either file. Sizes are found
+from the tensors. The maps go both ways, so the parts can be written in the same layouts.
 """
 
 import math
@@ -34,6 +36,13 @@ from geosurge_jax.systems.contract import Params
 CAPSULES, FREQUENCIES, HIDDEN, WIDTH = 3, 256, 1024, 512
 IMAGE_WIDTH, IMAGE_HIDDEN = 768, 768
 
+# Beginnings of the names in a release's model.safetensors.
+LOCATION_PREFIX, IMAGE_PREFIX, LOGIT_SCALE = (
+    "location_encoder.",
+    "image_encoder.mlp.",
+    "logit_scale",
+)
+
 
 def location_encoder_entries(config: LocationEncoderConfig) -> tuple[Entry, ...]:
     """Map of location_encoder_weights.pth."""
@@ -54,10 +63,10 @@ def image_head_entries() -> tuple[Entry, ...]:
 
 
 def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderConfig, Params]:
-    """Reads location_encoder_weights.pth.
+    """Reads the location encoder.
 
     Args:
-        path: the file.
+        path: location_encoder_weights.pth, or the model.safetensors of a release.
         projection: that it was trained with, which it does not say: "equal_earth" for GeoCLIP's own,
             "web_mercator" for G3's.
 
@@ -68,7 +77,7 @@ def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderC
     Raises:
         WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
-    tensors = _open(path)
+    tensors = _open(path, LOCATION_PREFIX)
     config = LocationEncoderConfig(
         projection=projection,
         sigmas=_sigmas(tensors),
@@ -83,7 +92,7 @@ def read_location_encoder(path: Path, projection: str) -> tuple[LocationEncoderC
 
 
 def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
-    """Reads image_encoder_mlp_weights.pth.
+    """Reads the image head from image_encoder_mlp_weights.pth or the model.safetensors of a release.
 
     Returns:
         Choices and float32 parameters of a `ProjectionHead`.
@@ -91,7 +100,7 @@ def read_image_head(path: Path) -> tuple[ProjectionHeadConfig, Params]:
     Raises:
         WeightsError: not a state dict, or tensors missing, too many, of other shapes or not finite.
     """
-    tensors = _open(path)
+    tensors = _open(path, IMAGE_PREFIX)
     config = ProjectionHeadConfig(
         hidden=_rows(tensors, "0.weight", IMAGE_HIDDEN), width=_rows(tensors, "2.weight", WIDTH)
     )
@@ -117,12 +126,15 @@ def write_part(path: Path, params: Params, entries: tuple[Entry, ...]) -> None:
 
 
 def read_logit_scale(path: Path) -> float:
-    """Reads logit_scale_weights.pth: the logarithm of what cosines are multiplied by.
+    """Reads the logarithm of what cosines are multiplied by.
+
+    Args:
+        path: logit_scale_weights.pth, or the model.safetensors of a release.
 
     Raises:
         WeightsError: it holds something else than one finite number.
     """
-    tensors = _open(path)
+    tensors = _open(path, LOGIT_SCALE)
     values = [float(tensor) for tensor in tensors.values() if tensor.size == 1]
     if len(tensors) != 1 or len(values) != 1 or not math.isfinite(values[0]):
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -130,8 +142,11 @@ def read_logit_scale(path: Path) -> float:
     return values[0]
 
 
-def _open(path: Path) -> dict[str, np.ndarray]:
-    return open_safetensors(path) if path.suffix == ".safetensors" else open_torch(path)
+def _open(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """Tensors of one part; of a file of several parts, those with the prefix, without it."""
+    tensors = open_safetensors(path) if path.suffix == ".safetensors" else open_torch(path)
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in own.items()} if own else tensors
 
 
 def _rows(tensors: Mapping[str, np.ndarray], name: str, default: int) -> int:

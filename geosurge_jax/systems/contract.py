@@ -91,6 +91,9 @@ class System:
             valid; it is empty where `index_rows` is None.
         query: `(params, prepared, vectors [B, E]) -> Posterior` for a text tower's vectors of sentences; None
             where the system has no common space with texts.
+        reads_segmentation: whether the posterior depends on the batch's segmentation maps.
+        embed: `(params, batch) -> [B, E]`, the vector that the system compares images by; None where it has
+            none, and the image encoder's own vector stands in.
         location_encoder: choices of the location encoder whose parameters stand under `location`, and which
             others use on its own; None where there is none.
     """
@@ -112,6 +115,8 @@ class System:
     prepare: Callable[[Params, Index], Prepared] = prepare_nothing
     query: Callable[[Params, Prepared, jax.Array], Posterior] | None = None
     location_encoder: LocationEncoderConfig | None = None
+    reads_segmentation: bool = False
+    embed: Callable[[Params, Batch], jax.Array] | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:

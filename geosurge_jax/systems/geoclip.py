@@ -179,7 +179,7 @@ def contrast(scores: jax.Array) -> tuple[jax.Array, Metrics]:
     return loss, {"accuracy/candidates": (hit, jnp.ones_like(hit))}
 
 
-def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System:
+def build(config: GeoClipConfig, hierarchy: Hierarchy | None, survey: Survey) -> System:
     """Builds the system over a gallery.
 
     Args:
@@ -269,4 +269,5 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy, survey: Survey) -> System
         prepare=prepare,
         query=query,
         location_encoder=config.location,
+        embed=lambda params, batch: photo_vectors(params, batch, None),
     )

@@ -200,6 +200,17 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
             rngs=rngs,
         )  # pyright: ignore[reportReturnType]
 
+    def embed(params: Params, batch: Batch) -> jax.Array:
+        """The visual vector v `[B, E]` that the geocells' vectors are compared with."""
+        _, captured = model.apply(
+            {"params": params},
+            batch["image"],
+            batch["segmentation"],
+            train=False,
+            capture_intermediates=lambda module, _: module.name == "head",
+        )
+        return captured["intermediates"]["head"]["__call__"][0]  # pyright: ignore[reportIndexIssue, reportArgumentType]
+
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, Metrics]:
@@ -223,6 +234,8 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
         frozen_rules=tuple(f"^visual/{rule}" for rule in config.visual.frozen_rules),
         towers={"visual": config.visual},
         reads_tokens=config.fusion.kind != "none",
+        reads_segmentation=config.fusion.kind != "none",
+        embed=embed,
         flops=analytic_flops(config, cells),
         description=describe_levels(cells, config.table_row_multiple),
     )

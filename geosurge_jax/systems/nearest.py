@@ -203,4 +203,5 @@ def build(config: NearestConfig, hierarchy: Hierarchy, survey: Survey) -> System
         ),
         index_rows=index_rows,
         prepare=keep_index,
+        embed=lambda params, batch: index_rows(params, batch)["embedding"],
     )

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from geosurge_jax.systems.contract import Memory, Params, System
 from geosurge_jax.training.layout import ParameterLayout, plan_layout
-from geosurge_jax.training.parameters import merge, split_frozen, unflatten
+from geosurge_jax.training.parameters import flatten, merge, split_frozen, unflatten
 
 
 @struct.dataclass
@@ -55,14 +55,50 @@ class StatePlan:
     layout: tuple[ParameterLayout, ...]
 
     @property
-    def parameters(self) -> Params:
-        """Shapes and shardings of all parameters."""
-        return merge(self.abstract.trained, self.abstract.frozen)
-
-    @property
     def shardings(self) -> TrainState:
         """`TrainState` of shardings."""
         return jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
+
+
+@dataclass(frozen=True)
+class ParameterPlan:
+    """Shapes and shardings of a system's parameters, known before any array exists.
+
+    Attributes:
+        abstract: nested dict of `jax.ShapeDtypeStruct` with shardings.
+        layout: where each parameter lies, and why.
+    """
+
+    abstract: Params
+    layout: tuple[ParameterLayout, ...]
+
+
+def plan_parameters(system: System, batch: Mapping[str, Any], mesh: Mesh) -> ParameterPlan:
+    """Plans where the parameters of a system lie; reading weights needs no more than this.
+
+    Args:
+        system: gives parameters and sharding rules.
+        batch: arrays or shapes of one batch.
+        mesh: the mesh.
+
+    Raises:
+        ValueError: a rule or a parameter that matches nothing, or an uneven shard.
+    """
+    shapes = jax.eval_shape(lambda key: system.init(key, _probe(batch)), jax.random.key(0))
+    layout = plan_layout(shapes, system.partition_rules, mesh)
+    flat = flatten(shapes)
+    abstract = {
+        row.path: jax.ShapeDtypeStruct(
+            row.shape, flat[row.path].dtype, sharding=NamedSharding(mesh, row.spec)
+        )
+        for row in layout
+    }
+    return ParameterPlan(unflatten(abstract), layout)
+
+
+def _probe(batch: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """A batch of one black image of the same shapes and types."""
+    return {name: jnp.zeros((1, *value.shape[1:]), value.dtype) for name, value in batch.items()}
 
 
 def plan_state(
@@ -90,10 +126,7 @@ def plan_state(
     """
 
     def create(key: jax.Array) -> TrainState:
-        probe = {
-            name: jnp.zeros((1, *value.shape[1:]), value.dtype) for name, value in batch.items()
-        }
-        trained, frozen = split_frozen(system.init(key, probe), system.frozen_rules)
+        trained, frozen = split_frozen(system.init(key, _probe(batch)), system.frozen_rules)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             trained=trained,
@@ -104,8 +137,7 @@ def plan_state(
         )
 
     shapes = jax.eval_shape(create, jax.random.key(0))
-    params = merge(shapes.trained, shapes.frozen)
-    layout = plan_layout(params, system.partition_rules, mesh)
+    layout = plan_parameters(system, batch, mesh).layout
     specs = unflatten({row.path: row.spec for row in layout})
     trained, frozen = split_frozen(specs, system.frozen_rules)
     spec_tree: Any = TrainState(

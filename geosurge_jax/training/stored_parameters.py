@@ -11,7 +11,6 @@ from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.systems.contract import Params
 from geosurge_jax.training import stored
 from geosurge_jax.training.parameters import merge
-from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.stored import CheckpointError, DamagedError
 
 LOG = logging.getLogger(__name__)
@@ -19,9 +18,11 @@ LOG = logging.getLogger(__name__)
 
 def restore_evaluation_params(
     directory: Path,
-    abstract: TrainState,
+    trained: Params,
+    frozen: Params,
     preprocessing: Preprocessing,
     *,
+    averaged: bool,
     which: str,
     minimize: bool,
 ) -> tuple[Params, int]:
@@ -31,8 +32,10 @@ def restore_evaluation_params(
 
     Args:
         directory: the checkpoints of a run.
-        abstract: shapes and shardings of the run's state.
-        preprocessing: what the model expects of photos.
+        trained: shapes and shardings of the trained parameters.
+        frozen: shapes and shardings of the frozen ones, which are stored apart.
+        preprocessing: what the model expects of images.
+        averaged: whether the run keeps a moving average of the trained parameters, which is read then.
         which: "best", "latest" or a step number; the next in that order where one is damaged, but a step
             that is asked for by number has no next one.
         minimize: whether less of the watched metric is better.
@@ -45,9 +48,8 @@ def restore_evaluation_params(
         CheckpointError: no sound one among those asked for.
         ValueError: the stored parameters are of another model, or of one that expects other photos.
     """
-    averaged = abstract.average is not None
     part = "average" if averaged else "trained"
-    wanted = {"frozen": abstract.frozen, part: getattr(abstract, part)}
+    wanted = {"frozen": frozen, part: trained}
     damaged: dict[int, str] = {}
     for step in _choose_steps(directory, which, minimize):
         try:

@@ -68,7 +68,7 @@ def posterior(model, params):
 
 def test_float32_loads_back_in_the_same_bits(trained, capsys):
     workdir, model, params = trained
-    export.run(config(), workdir.root, "float32")
+    export.run(config(), workdir.root, "float32", export.DEFAULT_FORMATS)
     loaded, metadata = load_safetensors(workdir.export / "parameters.safetensors")
     chex.assert_trees_all_equal(loaded, params)
     chex.assert_trees_all_equal(restore_parameters(workdir.export / "orbax"), params)
@@ -76,9 +76,8 @@ def test_float32_loads_back_in_the_same_bits(trained, capsys):
     assert metadata["step"] == "3" and metadata["system"] == "geosurge"
     assert metadata["dtype"] == "float32" and metadata["jax"] == jax.__version__
     assert "step 3 as float32" in capsys.readouterr().err
-    assert json.loads((workdir.export / "config.json").read_text()) == json.loads(
-        json.dumps(config())
-    )
+    described = json.loads((workdir.export / "config.json").read_text())
+    assert described["run"]["config"] == json.loads(json.dumps(config()))
     assert (workdir.export / "geocells.npz").read_bytes() == workdir.geocells.read_bytes()
 
 
@@ -86,7 +85,7 @@ def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
     workdir, _, params = trained
     workdir.export.mkdir(exist_ok=True)
     (workdir.export / "earlier").touch()
-    export.run(config(), workdir.root, "bfloat16")
+    export.run(config(), workdir.root, "bfloat16", export.DEFAULT_FORMATS)
     loaded, metadata = load_safetensors(workdir.export / "parameters.safetensors")
     expected = {name: leaf.astype(ml_dtypes.bfloat16) for name, leaf in flatten(params).items()}
     for read in (loaded, restore_parameters(workdir.export / "orbax")):
@@ -95,8 +94,8 @@ def test_bfloat16_is_the_nearest_and_replaces_an_earlier_export(trained):
             assert leaf.dtype == jnp.bfloat16 and leaf.tobytes() == expected[name].tobytes()
     assert metadata["dtype"] == "bfloat16"
     assert sorted(path.name for path in workdir.export.iterdir()) == [
-        "config.json", "exported_model.py", "flatbuffers", "geocells.npz", "orbax", "parameters.safetensors",
-        "posterior.stablehlo", "prepared.safetensors", "towers",
+        "config.json", "exported_model.py", "flatbuffers", "geocells.npz", "location_data.npz", "orbax",
+        "parameters.safetensors", "posterior.stablehlo", "prepared.safetensors", "towers",
     ]  # fmt: skip
     assert not [path for path in workdir.root.iterdir() if path.name.startswith(".export")]
 
@@ -137,7 +136,7 @@ FORBIDDEN = (
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_artefact_gives_the_same_bits_in_a_process_that_has_only_jax(trained, tmp_path, dtype):
     workdir, model, params = trained
-    export.run(config(), workdir.root, dtype)
+    export.run(config(), workdir.root, dtype, export.DEFAULT_FORMATS)
     rng, side = np.random.default_rng(1), model.system.preprocessing.image_size
     batch = {
         "image": rng.integers(0, 256, (3, side, side, 3)).astype(np.uint8),
@@ -165,7 +164,7 @@ def test_the_artefact_gives_the_same_bits_in_a_process_that_has_only_jax(trained
 
 def test_a_tower_goes_out_and_comes_back_in_the_same_bits(trained):
     workdir, model, params = trained
-    export.run(config(), workdir.root, "float32")
+    export.run(config(), workdir.root, "float32", export.DEFAULT_FORMATS)
     stored = open_model(workdir.export / "towers/visual")
     family = TOWER_FAMILIES["clip"]
     tower = model.system.towers["visual"]
@@ -186,9 +185,9 @@ def test_a_failed_export_leaves_the_earlier_one(trained, monkeypatch):
     def full(*_):
         raise OSError("no space")
 
-    monkeypatch.setattr(export, "save_safetensors", full)
+    monkeypatch.setattr(export, "write_exported", full)
     with pytest.raises(OSError, match="no space"):
-        export.run(config(), workdir.root, "float32")
+        export.run(config(), workdir.root, "float32", export.DEFAULT_FORMATS)
     assert (workdir.export / "earlier").exists()
 
 
@@ -198,5 +197,5 @@ def test_a_damaged_checkpoint_is_not_exported(trained):
     content = path.read_bytes()
     path.write_bytes(content[:-9])
     with pytest.raises(CheckpointError, match="damaged: step 3: progress: JSONDecodeError"):
-        export.run(config(), workdir.root, "float32")
+        export.run(config(), workdir.root, "float32", export.DEFAULT_FORMATS)
     path.write_bytes(content)

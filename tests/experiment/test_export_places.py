@@ -5,8 +5,8 @@ import pytest
 from configs import geoclip
 from geosurge_jax.experiment import export
 from geosurge_jax.interop import exported_model
-from geosurge_jax.interop.place_encoder import load_place_encoder
-from geosurge_jax.models.location_encoder import LocationEncoder
+from geosurge_jax.models import location_encoder
+from geosurge_jax.serving.location_encoder import LocationEncoder
 from tests.experiment.fresh import checkpoint
 
 
@@ -15,15 +15,15 @@ def exported(tmp_path_factory):
     raw = geoclip.get_config("tiny").to_dict()
     raw["system"]["visual"]["projection"] = 0
     workdir, model, params = checkpoint(tmp_path_factory.mktemp("run"), raw)
-    export.run(raw, workdir.root, "float32")
+    export.run(raw, workdir.root, "float32", export.DEFAULT_FORMATS)
     return workdir.export, model, params
 
 
 def test_the_location_encoder_goes_out_for_others(exported):
     folder, model, params = exported
-    encoder = load_place_encoder(folder / "location_encoder.safetensors", "equal_earth")
+    encoder = LocationEncoder.from_pretrained(folder)
     latlng = np.array([[48.85, 2.35], [-33.9, 151.2], [90.0, -180.0]])
-    expected = LocationEncoder(model.system.location_encoder).apply(
+    expected = location_encoder.LocationEncoder(model.system.location_encoder).apply(
         {"params": params["location"]}, latlng.astype(np.float32)
     )
     np.testing.assert_allclose(encoder(latlng), expected, rtol=1e-5, atol=1e-6)

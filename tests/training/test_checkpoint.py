@@ -14,6 +14,11 @@ from geosurge_jax.training.stored_parameters import restore_evaluation_params
 PREPROCESSING = parse(get_config("tiny").to_dict()).system.visual.preprocessing
 
 
+def parts(abstract):
+    """Trained and frozen parameters of an abstract training state."""
+    return abstract.trained, abstract.frozen
+
+
 def checkpointer(directory, keep=2):
     return Checkpointer(
         directory,
@@ -76,8 +81,9 @@ def test_evaluation_reads_the_averaged_parameters_of_the_chosen_step(saved, trai
     directory, states = saved
     params, found = restore_evaluation_params(
         directory,
-        trainer((1, 1, 1), averaged=True).plan.abstract,
+        *parts(trainer((1, 1, 1), averaged=True).plan.abstract),
         PREPROCESSING,
+        averaged=True,
         which=which,
         minimize=True,
     )
@@ -92,10 +98,17 @@ def test_missing_checkpoints_are_named(saved, trainer, tmp_path):
     abstract = trainer((1, 1, 1), averaged=True).plan.abstract
     with pytest.raises(FileNotFoundError, match="no checkpoint here; train first"):
         restore_evaluation_params(
-            tmp_path / "nowhere", abstract, PREPROCESSING, which="best", minimize=True
+            tmp_path / "nowhere",
+            *parts(abstract),
+            PREPROCESSING,
+            averaged=True,
+            which="best",
+            minimize=True,
         )
     with pytest.raises(FileNotFoundError, match=r"config.evaluation.checkpoint='9'.*\[2, 4, 5\]"):
-        restore_evaluation_params(saved[0], abstract, PREPROCESSING, which="9", minimize=True)
+        restore_evaluation_params(
+            saved[0], *parts(abstract), PREPROCESSING, averaged=True, which="9", minimize=True
+        )
 
 
 def test_photos_that_would_look_different_to_the_model_are_refused(saved, trainer):
@@ -104,4 +117,6 @@ def test_photos_that_would_look_different_to_the_model_are_refused(saved, traine
     with pytest.raises(
         ValueError, match=r"preprocessing.mean=\[0.5, 0.5, 0.5\], expected \[0.5, 0.5, 0.4\]"
     ):
-        restore_evaluation_params(saved[0], abstract, other, which="best", minimize=True)
+        restore_evaluation_params(
+            saved[0], *parts(abstract), other, averaged=True, which="best", minimize=True
+        )

@@ -28,6 +28,11 @@ PREPROCESSING = parse(get_config("tiny").to_dict()).system.visual.preprocessing
 LOSSES = {1: 3.0, 2: 1.0, 3: 4.0, 4: 2.0, 5: 2.5}
 
 
+def parts(abstract):
+    """Trained and frozen parameters of an abstract training state."""
+    return abstract.trained, abstract.frozen
+
+
 def state_of(step):
     """Something else at every step, on one device."""
     rng, mesh = np.random.default_rng(step), make_mesh(MeshConfig(1, 1, 1), jax.devices()[:1])
@@ -209,7 +214,7 @@ def test_evaluation_takes_the_next_best_and_moves_nothing(directory, caplog, dam
     for step in damaged:
         damage(FILES["manifest"](directory / str(step)), "truncated")
     params, step = restore_evaluation_params(
-        directory, abstract(), PREPROCESSING, which=which, minimize=True
+        directory, *parts(abstract()), PREPROCESSING, averaged=True, which=which, minimize=True
     )
     assert step == used
     chex.assert_trees_all_equal(
@@ -223,7 +228,9 @@ def test_evaluation_takes_the_next_best_and_moves_nothing(directory, caplog, dam
 def test_a_damaged_step_asked_for_by_number_is_an_error(directory):
     damage(FILES["manifest"](directory / "4"), "truncated")
     with pytest.raises(CheckpointError, match=r"checkpoint='4': damaged: step 4: state: "):
-        restore_evaluation_params(directory, abstract(), PREPROCESSING, which="4", minimize=True)
+        restore_evaluation_params(
+            directory, *parts(abstract()), PREPROCESSING, averaged=True, which="4", minimize=True
+        )
 
 
 @pytest.mark.parametrize("loss", [0.5, 9.0])

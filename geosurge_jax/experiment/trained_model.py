@@ -1,0 +1,223 @@
+"""A system with its parameters, ready for inference, and how a run directory opens into one.
+
+Every mode that reads a checkpoint, the Predictor, exports and published releases start from `TrainedModel`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from geosurge_jax.experiment import assembly
+from geosurge_jax.experiment.experiment_config import ExperimentConfig
+from geosurge_jax.experiment.geography import load_geography
+from geosurge_jax.experiment.run_record import SYNTHETIC_DATASET
+from geosurge_jax.experiment.workdir import Workdir, read_record
+from geosurge_jax.geo import Hierarchy
+from geosurge_jax.interop.family import WeightsError
+from geosurge_jax.interop.foreign_file import quoted
+from geosurge_jax.systems.contract import Params, Prepared, System
+from geosurge_jax.training.parameters import split_frozen
+from geosurge_jax.training.state import plan_parameters
+from geosurge_jax.training.stored_parameters import restore_evaluation_params
+
+
+@dataclass(frozen=True)
+class SegmentationSource:
+    """The model that made the segmentation maps a system was trained on.
+
+    Attributes:
+        source: its directory, or "hf:ORG/NAME[@REVISION]".
+        library: what ran it: "native" or "transformers".
+        identity: what decides its maps, as JSON: SHA-256 of each of its files by name.
+        class_table: ADE20K's id of each of its classes, 255 = unknown.
+        short_side: shorter side of a map in pixels, at most.
+    """
+
+    source: str
+    library: str
+    identity: Any
+    class_table: tuple[int, ...]
+    short_side: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a trained model comes from.
+
+    Attributes:
+        name: short name, shown with every prediction.
+        source: directory or hub name that it was opened from.
+        training_data: name and version of the dataset.
+        synthetic: whether it was trained on the synthetic Earth, so that its places mean nothing.
+        step: training step of the parameters; None where the files do not say.
+        license: SPDX identifier or a phrase; empty where the files do not say.
+        segmentation: what made its segmentation maps; None where none were used or nothing is recorded.
+        backbone: (hub name, revision) of the frozen image encoder; None where it has none.
+        text_encoder: directory or hub name of the CLIP whose text encoder shares the image encoder's space;
+            empty where there is none.
+    """
+
+    name: str
+    source: str
+    training_data: str
+    synthetic: bool = False
+    step: int | None = None
+    license: str = ""
+    segmentation: SegmentationSource | None = None
+    backbone: tuple[str, str] | None = None
+    text_encoder: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A system with its parameters.
+
+    Attributes:
+        system: pure functions, preprocessing and image encoders.
+        config: the system's own config, of the class that its registry entry names.
+        hierarchy: geocells that the system was built from; None where it has none.
+        location_data: what the system derived from training locations, arrays by name.
+        mesh: devices that hold the parameters.
+        params: evaluation parameters.
+        precompute: `params -> arrays by name`, what the posterior needs besides image and parameters (a
+            gallery's vectors, a retrieval database). Costly for some systems: call it once.
+        decision: name of the decision rule that turns a posterior into coordinates.
+        decision_points: most likely support points that the decision rule weighs.
+        provenance: where the model comes from.
+    """
+
+    system: System
+    config: Any
+    hierarchy: Hierarchy | None
+    location_data: Mapping[str, np.ndarray]
+    mesh: Mesh
+    params: Params
+    precompute: Callable[[Params], Prepared]
+    decision: str
+    decision_points: int
+    provenance: Provenance
+
+
+def open_run(
+    config: ExperimentConfig, workdir: Workdir, model: assembly.Model | None = None
+) -> TrainedModel:
+    """Opens a checkpoint of a run.
+
+    Args:
+        config: of the run; `evaluation.checkpoint` chooses the checkpoint, `mesh` the devices.
+        workdir: the run directory.
+        model: the same system on a mesh, where the caller has built it already.
+
+    Raises:
+        ValueError: one line that names what is missing or wrong.
+        CheckpointError: no sound checkpoint.
+    """
+    geography = load_geography(workdir)
+    if model is None:
+        model = assembly.make_model(config, geography)
+    built = model
+    system, mesh = built.system, built.mesh
+    with jax.set_mesh(mesh):
+        shapes = plan_parameters(system, assembly.probe(system), mesh).abstract
+        params, step = restore_evaluation_params(
+            workdir.checkpoints,
+            *split_frozen(shapes, system.frozen_rules),
+            system.preprocessing,
+            averaged=config.training.average_decay > 0,
+            which=config.evaluation.checkpoint,
+            minimize=config.training.minimize,
+        )
+
+    def precompute(evaluated: Params) -> Prepared:
+        with jax.set_mesh(mesh):
+            return assembly.prepare(
+                config, built, evaluated, lambda: assembly.open_run_dataset(config).split("train")
+            )
+
+    return TrainedModel(
+        system=system,
+        config=config.system,
+        hierarchy=geography.hierarchy,
+        location_data=geography.survey,
+        mesh=mesh,
+        params=params,
+        precompute=precompute,
+        decision=config.evaluation.decisions[0],
+        decision_points=config.evaluation.decision_points,
+        provenance=run_provenance(read_record(workdir), str(workdir.root), step),
+    )
+
+
+def on_mesh(system: System, mesh: Mesh) -> Callable[[Params], Prepared]:
+    """Returns `params -> arrays by name` of a system that precomputes from its parameters alone."""
+
+    def precompute(params: Params) -> Prepared:
+        with jax.set_mesh(mesh):
+            return jax.jit(system.prepare)(params, {})
+
+    return precompute
+
+
+def run_provenance(record: Mapping[str, Any], source: str, step: int) -> Provenance:
+    """Reads from the content of `run.json` where a trained model comes from.
+
+    Args:
+        record: content of `run.json`.
+        source: directory that it was read from.
+        step: training step of the parameters.
+    """
+    config, data = record["config"], record.get("data", {})
+    made = data.get("segmentation")
+    init_from = config["init_from"]
+    return Provenance(
+        name=config["name"],
+        source=source,
+        training_data=f"{data.get('name', 'unknown')} {data.get('version', '')}".strip(),
+        synthetic=config["data"]["dataset"] == SYNTHETIC_DATASET or data.get("synthetic", False),
+        step=step,
+        license=data.get("license", ""),
+        segmentation=None if made is None else segmentation_source(made),
+        backbone=hub_backbone(init_from),
+        text_encoder=init_from,
+    )
+
+
+def segmentation_source(values: Mapping[str, Any]) -> SegmentationSource:
+    """Reads a `SegmentationSource` from JSON; raises TypeError for other entries."""
+    return SegmentationSource(**{**values, "class_table": tuple(values["class_table"])})
+
+
+def read_provenance(values: Mapping[str, Any], source: str) -> Provenance:
+    """Reads from JSON what `dataclasses.asdict` made of a `Provenance`.
+
+    Args:
+        values: its entries.
+        source: name or folder that the model was opened from now.
+
+    Raises:
+        WeightsError: other entries; one line.
+    """
+    try:
+        made, backbone = values["segmentation"], values["backbone"]
+        fixed = {
+            "source": source,
+            "segmentation": None if made is None else segmentation_source(made),
+            "backbone": None if backbone is None else (str(backbone[0]), str(backbone[1])),
+        }
+        return Provenance(**{**values, **fixed})
+    except (IndexError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{source}: config.json holds no provenance as it is written here ({quoted(str(error))})"
+        ) from error
+
+
+def hub_backbone(source: str) -> tuple[str, str] | None:
+    """Splits "hf:ORG/NAME@REVISION" into name and revision ("main" where none is given); None for others."""
+    if not source.startswith("hf:"):
+        return None
+    name, _, revision = source.removeprefix("hf:").partition("@")
+    return name, revision or "main"

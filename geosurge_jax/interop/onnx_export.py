@@ -1,0 +1,2 @@
+def write_onnx(*a):
+    raise NotImplementedError
