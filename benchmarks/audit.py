@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.geocells import draw_locations
-from data.overlap import Looks, near_copy, same_place, same_value
 from geosurge_jax.geo import EARTH_RADIUS_KM, atomic_file
+from geosurge_jax.importing.overlap import Looks, near_copy, same_place, same_value
 
 _METRES = 25.0
 _SHARE = 10

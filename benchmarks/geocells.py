@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import s2sphere
 
-from data.geocells import write_geocells
 from geosurge_jax import geo
+from geosurge_jax.importing.geocells import write_geocells
 
 
 def draw_locations(count: int, seed: int) -> np.ndarray:

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from benchmarks.photo_archives import SHAPES
 from benchmarks.photo_collection import Collection, make_collection
-from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.dataset.reader import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 MP16_PHOTOS = 4_720_000

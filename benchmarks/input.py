@@ -38,14 +38,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.write import write_dataset
+from geosurge_jax.dataset.reader import RecordSource, open_dataset
+from geosurge_jax.dataset.record import Record
+from geosurge_jax.dataset.writer import write_dataset
 from geosurge_jax.input import pipeline
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import RecordSource, open_dataset
 from geosurge_jax.input.geometry import Framing, random_resized_crop
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 from geosurge_jax.input.plain_png import write_plain_png
-from geosurge_jax.input.record import Record
 
 HEIGHT, WIDTH, MAP_HEIGHT, MAP_WIDTH = 375, 500, 168, 224
 JPEG_QUALITY, CONTRAST = 90, 13.5  # together about 56 kB

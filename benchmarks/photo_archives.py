@@ -1,4 +1,4 @@
-"""Photos in the shapes in which they are handed on: what `data.archives` reads, written."""
+"""Photos in the shapes in which they are handed on: what `geosurge_jax.importing.archives` reads, written."""
 
 import io
 import json

@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks.damaged_photos import MOST_PHOTOS, TROUBLES, photo
 from benchmarks.photo_archives import Stored
-from data.archives.contract import MAX_MEMBER_BYTES
-from data.importing.plan import PLACEHOLDER_COPIES
-from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.dataset.reader import open_dataset
+from geosurge_jax.importing.archives.contract import MAX_MEMBER_BYTES
+from geosurge_jax.importing.plan import PLACEHOLDER_COPIES
 
 COLUMNS: Sequence[str] = ("IMG_ID", "AUTHOR", "LAT", "LON", "S3_Label", "S16_Label", "S365_Label")
 TARS = ("tar", "split-tar", "webdataset")

@@ -1,1 +1,1 @@
-"""How an archive on disk becomes ArrayRecord shards: one file a dataset."""
+"""Commands that make datasets; the code behind them is in the package."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geosurge_jax.dataset.reader import open_dataset
 from geosurge_jax.evaluation.chance import training_density_chance
-from geosurge_jax.input.dataset import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import chex
 import pytest
 
-from data import planet
+from geosurge_jax.synthetic_earth import dataset as planet
 from geosurge_jax.training.stored_parameters import restore_parameters
 from tests import compiled_once
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-5  # sums over devices are taken in another order; seen are 5e-7
 # Makes photos of the training split unreadable on this process alone.
 BROKEN_SHARD = """
 import runpy, sys
-from geosurge_jax.input import dataset
+from geosurge_jax.dataset import reader as dataset
 def unreadable(self, index):
     raise OSError(5, "Input/output error")
 dataset.RecordSource.__getitem__ = unreadable
@@ -266,7 +266,7 @@ def test_a_run_of_one_goes_on_as_two(one, datasets, pair, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_score_and_predict_as_one_does(two, datasets, pair, tmp_path):
-    from data.planet import planet_records
+    from geosurge_jax.synthetic_earth.dataset import planet_records
 
     workdir = two[0]
     for record in planet_records(3, 48, 1, 0, 3):

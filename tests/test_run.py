@@ -168,7 +168,7 @@ def test_evaluation_alone_gives_the_same_table(trained, datasets):
 
 
 def test_prediction_places_photos_and_names_those_it_cannot_read(trained, datasets, tmp_path):
-    from data.planet import planet_records
+    from geosurge_jax.synthetic_earth.dataset import planet_records
 
     workdir, _ = trained
     for record in planet_records(3, 48, 1, 0, 3):

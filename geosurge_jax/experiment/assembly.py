@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from geosurge_jax.dataset.reader import Dataset, Split, open_dataset
 from geosurge_jax.evaluation.evaluator import (
     Evaluator,
     make_answer,
@@ -22,7 +23,6 @@ from geosurge_jax.experiment.feature_columns import check_features, with_photos
 from geosurge_jax.experiment.geography import Geography
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Dataset, Split, open_dataset
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.models.preprocessing import Preprocessing

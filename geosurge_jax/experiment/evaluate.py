@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from geosurge_jax.dataset.reader import Dataset, Split
 from geosurge_jax.evaluation import scoring
 from geosurge_jax.evaluation.curves import Curve
 from geosurge_jax.evaluation.errors import level_accuracy
@@ -22,7 +23,6 @@ from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.trained_model import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
-from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.evaluation import EvaluationBatches
 from geosurge_jax.training.stopping import StopRequests, stop_requests
 from geosurge_jax.training.writer import read_metrics

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.dataset.manifest import FeatureColumns
+from geosurge_jax.dataset.reader import Split
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
-from geosurge_jax.input.dataset import Split
-from geosurge_jax.input.manifest import FeatureColumns
 from geosurge_jax.models.tower import Features, TowerConfig
 from geosurge_jax.systems.contract import Params, System
 from geosurge_jax.training.fingerprint import fingerprints

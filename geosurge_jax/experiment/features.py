@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from data.rewrite import Rewrite
-from data.shards import StoredRecord
-from data.threads import batches_ahead
+from geosurge_jax.dataset.manifest import MANIFEST_FILE, file_sha256
+from geosurge_jax.dataset.record import NO_SCENES
+from geosurge_jax.dataset.rewriting import Rewrite
+from geosurge_jax.dataset.shards import StoredRecord
 from geosurge_jax.experiment import assembly, terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
@@ -29,12 +30,11 @@ from geosurge_jax.experiment.workdir import check_writable
 from geosurge_jax.input.examples import DecodedRecord, evaluation_views
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image
-from geosurge_jax.input.manifest import MANIFEST_FILE, file_sha256
 from geosurge_jax.input.plain_png import write_plain_png
-from geosurge_jax.input.record import NO_SCENES
 from geosurge_jax.models.tower import Features, TowerConfig
 from geosurge_jax.models.towers import make_tower
 from geosurge_jax.systems.contract import Params
+from geosurge_jax.threads import batches_ahead
 from geosurge_jax.training.mesh import MeshConfig, put_batch
 from geosurge_jax.training.state import plan_parameters
 
@@ -48,7 +48,7 @@ Look = Callable[[np.ndarray], Features]
 
 @dataclass(frozen=True)
 class NewFeatures:
-    """The features that a record gets in place of its photo; see `data.rewritten_shard.NewContent`.
+    """The features that a record gets in place of its photo; see `dataset.rewritten_shard`.
 
     Attributes:
         columns: Their bytes by column; empty ones where the photo could not be read.

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from geosurge_jax.dataset.manifest import file_sha256
 from geosurge_jax.experiment.config_types import flat_items
-from geosurge_jax.input.manifest import file_sha256
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.family import Family, WeightsError
 from geosurge_jax.interop.hub import model_directory

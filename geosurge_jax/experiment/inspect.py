@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.dataset.reader import Dataset, Split
+from geosurge_jax.dataset.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
 from geosurge_jax.evaluation.geocell_map import draw_photos
 from geosurge_jax.evaluation.page import Picture, Section, write_page
 from geosurge_jax.evaluation.sample_sheet import Sample, draw_samples
@@ -17,9 +19,7 @@ from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.geography import make_geography
 from geosurge_jax.geo import Hierarchy, cell_tokens
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.examples import DecodedRecord, read_record
-from geosurge_jax.input.record import SCENES, UNKNOWN_CLASS, UNKNOWN_SCENE
 from geosurge_jax.models.palette import class_colours
 
 REJECTED_FILE = "rejected.csv"

@@ -13,8 +13,8 @@ import jax
 from jax.sharding import Mesh
 
 from geosurge_jax import __version__
-from geosurge_jax.input.dataset import Dataset
-from geosurge_jax.input.manifest import MANIFEST_FILE, Manifest, file_sha256
+from geosurge_jax.dataset.manifest import MANIFEST_FILE, Manifest, file_sha256
+from geosurge_jax.dataset.reader import Dataset
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 SYNTHETIC_DATASET = (

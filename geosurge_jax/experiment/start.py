@@ -14,8 +14,6 @@ from geosurge_jax.experiment.workdir import check_started_alike
 from geosurge_jax.training import processes
 from geosurge_jax.training.watch import Timeouts
 
-PACKAGES = ("geosurge_jax", "data")
-
 
 @contextmanager
 def started(
@@ -35,8 +33,7 @@ def started(
         start_timeout: seconds to wait for all processes to be there.
         alone: use no device of this machine and look for no other process.
     """
-    for package in PACKAGES:
-        logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("geosurge_jax").setLevel(logging.INFO)
     if config["deterministic"]:
         ask_for_determinism()
     with ExitStack() as stack:
@@ -57,7 +54,6 @@ def started(
 def only_warnings(label: str) -> None:
     """Of several processes the first speaks for all; the others tell warnings and errors, with their name."""
     terminal.CONSOLE.quiet = True
-    for package in PACKAGES:
-        logging.getLogger(package).setLevel(logging.WARNING)
+    logging.getLogger("geosurge_jax").setLevel(logging.WARNING)
     form = logging.Formatter(f"{label}%(levelname)s: %(message)s")
     absl_logging.get_absl_handler().setFormatter(form)

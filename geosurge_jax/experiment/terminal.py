@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from data import progress as progress_bar
+from geosurge_jax import progress as progress_bar
 from geosurge_jax.evaluation import tables
 from geosurge_jax.serving.outputs import Prediction
 from geosurge_jax.systems.contract import System

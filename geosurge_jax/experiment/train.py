@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from geosurge_jax.dataset.reader import Dataset, Split
 from geosurge_jax.evaluation.metrics import summarize
 from geosurge_jax.experiment import assembly, evaluate, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
@@ -23,7 +24,6 @@ from geosurge_jax.experiment.workdir import (
     write_text,
 )
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Dataset, Split
 from geosurge_jax.input.pipeline import TrainBatches, train_batches
 from geosurge_jax.training import loop, milestones, processes
 from geosurge_jax.training.checkpoint import Checkpointer, Progress

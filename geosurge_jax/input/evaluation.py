@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import grain
 import numpy as np
 
+from geosurge_jax.dataset.reader import Split
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.examples import (
     PADDING,
     DecodedRecord,

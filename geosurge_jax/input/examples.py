@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
+from geosurge_jax.dataset.manifest import FeatureColumns
+from geosurge_jax.dataset.reader import Split
+from geosurge_jax.dataset.record import NO_SCENES, UNKNOWN_CLASS, scene_problem
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.geometry import WHOLE, Framing, evaluation_crops
 from geosurge_jax.input.images import (
     ImageDecodeError,
@@ -20,8 +22,6 @@ from geosurge_jax.input.images import (
     open_photo,
     resize_crop,
 )
-from geosurge_jax.input.manifest import FeatureColumns
-from geosurge_jax.input.record import NO_SCENES, UNKNOWN_CLASS, scene_problem
 
 Example = dict[str, Any]
 """Host arrays of one example, keys as in a batch; `latlng` still float64."""

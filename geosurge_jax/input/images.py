@@ -9,10 +9,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from geosurge_jax.dataset.record import NO_MAP, UNKNOWN_CLASS
 from geosurge_jax.input.exif import jpeg_exif, orientation
 from geosurge_jax.input.geometry import Box
 from geosurge_jax.input.plain_png import read_plain_png
-from geosurge_jax.input.record import NO_MAP, UNKNOWN_CLASS
 
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused: a decompression bomb, or 256 MiB once decoded (Pillow's limit)."""

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
+from geosurge_jax.dataset.reader import Split
+from geosurge_jax.dataset.record import UNKNOWN_CLASS
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.examples import (
     Example,
     Targets,
@@ -29,7 +30,6 @@ from geosurge_jax.input.examples import (
 from geosurge_jax.input.geometry import Box, Framing, random_resized_crop
 from geosurge_jax.input.images import Photo, resize_crop
 from geosurge_jax.input.photometric import apply_colour, colour_transform, mean_colour
-from geosurge_jax.input.record import UNKNOWN_CLASS
 from geosurge_jax.input.resampling import check_resampling, photo_crop
 from geosurge_jax.input.stored_features import fill_features
 

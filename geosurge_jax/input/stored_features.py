@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geosurge_jax.dataset.manifest import FeatureColumns
+from geosurge_jax.dataset.reader import Split
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.examples import (
     Example,
     PhotoArrays,
@@ -16,7 +17,6 @@ from geosurge_jax.input.examples import (
     place_and_scene,
 )
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
-from geosurge_jax.input.manifest import FeatureColumns
 
 
 class _Kept(NamedTuple):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from geosurge_jax.input.manifest import file_sha256
+from geosurge_jax.dataset.manifest import file_sha256
 from geosurge_jax.interop.families.segformer import FAMILY
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted

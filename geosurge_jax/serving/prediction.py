@@ -172,7 +172,9 @@ class Prediction:
         )
         picture = ""
         if self.thumbnail is not None:
-            picture = f'<img alt="" src="{image_data_uri(self.thumbnail)}" style="max-height:200px"> '
+            picture = (
+                f'<img alt="" src="{image_data_uri(self.thumbnail)}" style="max-height:200px"> '
+            )
         warnings = "".join(f"<p><b>Warning:</b> {html.escape(text)}</p>" for text in self.warnings)
         world = world_map_svg([one.latlng for one in candidates], self.latlng)
         return (

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from data.threads import batches_ahead
 from geosurge_jax.experiment.trained_model import TrainedModel
 from geosurge_jax.interop.hub import HubOptions, model_directory
 from geosurge_jax.interop.text_encoder import TextEncoder, load_text_encoder
@@ -29,6 +28,7 @@ from geosurge_jax.serving.segmentation import (
     recorded_segmenter,
 )
 from geosurge_jax.systems.contract import Prepared
+from geosurge_jax.threads import batches_ahead
 
 SYNTHETIC_WARNING = (
     "trained on the synthetic Earth, a generated world: its places mean nothing for real photos"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from geosurge_jax.dataset.record import UNKNOWN_CLASS
 from geosurge_jax.experiment.assembly import framing
 from geosurge_jax.input.examples import cut_views
-from geosurge_jax.input.record import UNKNOWN_CLASS
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.serving import images as image_sources
 from geosurge_jax.serving.images import ImageSource

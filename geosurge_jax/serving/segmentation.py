@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.segment_classes import class_table
-from data.segment_model import NativeSegmenter, PhotoSegmenter
 from geosurge_jax.experiment.trained_model import SegmentationSource, TrainedModel
+from geosurge_jax.importing.segment_classes import class_table
+from geosurge_jax.importing.segment_model import NativeSegmenter, PhotoSegmenter
 from geosurge_jax.interop.hub import HUB, HubOptions, model_directory
 from geosurge_jax.models.class_maps import map_size
 
@@ -105,7 +105,7 @@ def _open_recorded(
     directory = str(model_directory(recorded.source, "segmenter", options))
     if recorded.library == "transformers":
         # torch and transformers are an extra.
-        from data.segment_library import LibrarySegmenter
+        from geosurge_jax.importing.segment_library import LibrarySegmenter
 
         model: PhotoSegmenter = LibrarySegmenter(directory)
     else:

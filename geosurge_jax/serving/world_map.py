@@ -29,7 +29,8 @@ def world_map_svg(points: Sequence[tuple[float, float]], chosen: tuple[float, fl
     cross = f'<path d="M{x - 5:.2f} {y:.2f}h10M{x:.2f} {y - 5:.2f}v10" stroke="#000" fill="none"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{2 * WIDTH}" '
-        f'style="background:#e8f0f8;max-width:100%"><path d="{_land_path()}" fill="#c8c8b8" fill-rule="evenodd"/>'
+        f'style="background:#e8f0f8;max-width:100%">'
+        f'<path d="{_land_path()}" fill="#c8c8b8" fill-rule="evenodd"/>'
         f"{dots}{cross}</svg>"
     )
 

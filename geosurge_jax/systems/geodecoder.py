@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geosurge_jax.dataset.record import SCENE_COUNTS
 from geosurge_jax.geo import Hierarchy
-from geosurge_jax.input.record import SCENE_COUNTS
 from geosurge_jax.models import geocell_table
 from geosurge_jax.models.geocell_table import GeocellTable
 from geosurge_jax.models.query_decoder import (

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from geosurge_jax.input.record import SCENE_COUNTS
+from geosurge_jax.dataset.record import SCENE_COUNTS
 from geosurge_jax.models.sharding import constrain_batch
 from geosurge_jax.systems.contract import Batch, Metrics
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from geosurge_jax.input.record import SCENE_COUNTS
+from geosurge_jax.dataset.record import SCENE_COUNTS
 from geosurge_jax.models.tower import TowerConfig
 from geosurge_jax.models.towers import AnyTower
 from geosurge_jax.models.vit_config import ViTConfig

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.damaged_photos import TROUBLES, picture
 from benchmarks.photo_archives import SHAPES
 from benchmarks.photo_collection import make_collection
-from data.prepare import main
+from geosurge_jax.importing.prepare import main
 from geosurge_jax.input.images import decode_image
 
 PHOTOS, SIDE = 40, 64

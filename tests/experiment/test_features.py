@@ -12,22 +12,22 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from configs import geosurge, isn
-from data.rewrite import Rewrite
-from data.segment import segment
-from data.write import write_dataset
+from geosurge_jax.dataset.manifest import DatasetError, FeatureColumns
+from geosurge_jax.dataset.reader import open_dataset
+from geosurge_jax.dataset.record import Record
+from geosurge_jax.dataset.rewriting import Rewrite
+from geosurge_jax.dataset.writer import write_dataset
 from geosurge_jax.experiment import assembly, features, inspect, train
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.feature_columns import check_features, frozen_tower
 from geosurge_jax.experiment.features import FeatureMaker
 from geosurge_jax.experiment.geography import make_geography
+from geosurge_jax.importing.segment import segment
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import open_dataset
 from geosurge_jax.input.evaluation import Views, evaluation_batches
 from geosurge_jax.input.geometry import Framing
-from geosurge_jax.input.manifest import DatasetError, FeatureColumns
 from geosurge_jax.input.pipeline import Augmentation, train_batches
-from geosurge_jax.input.record import Record
 from geosurge_jax.models.tower import Features
 from tests.parity.door import weights_of_clip
 

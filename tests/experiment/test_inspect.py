@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from configs import geosurge
-from data.importing.importer import Import, import_archive
-from data.importing.runners import on_this_machine
 from geosurge_jax.experiment import inspect
-from tests.data.importing.photos import Listed, jpeg
+from geosurge_jax.importing.importer import Import, import_archive
+from geosurge_jax.importing.runners import on_this_machine
+from tests.importing.photos import Listed, jpeg
 
 
 def grey_jpeg():

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.write import write_dataset
-from geosurge_jax.input.dataset import Split, open_dataset
-from geosurge_jax.input.record import Record
+from geosurge_jax.dataset.reader import Split, open_dataset
+from geosurge_jax.dataset.record import Record
+from geosurge_jax.dataset.writer import write_dataset
 
 
 def encoded(pixels: np.ndarray, form: str = "PNG", **options) -> bytes:

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from geosurge_jax.dataset.reader import Split
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.evaluation import Views, evaluation_batches
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geosurge_jax.dataset.reader import Split, open_dataset
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
-from geosurge_jax.input.dataset import Split, open_dataset
 from geosurge_jax.input.geometry import Framing, random_resized_crop
 from geosurge_jax.input.images import decode_image, resize_crop
 from geosurge_jax.input.pipeline import Augmentation, train_batches
@@ -318,7 +318,7 @@ def test_no_more_batches_are_held_than_asked_for(train_split):
 def test_an_open_iterator_leaves_quietly(ramp_dataset):
     script = f"""
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.dataset.reader import open_dataset
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.pipeline import Augmentation, train_batches
 split = open_dataset({str(ramp_dataset)!r}).split("train")

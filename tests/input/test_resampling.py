@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from geosurge_jax.dataset.reader import Split
 from geosurge_jax.input import resampling
 from geosurge_jax.input.bad_records import BadRecords
-from geosurge_jax.input.dataset import Split
 from geosurge_jax.input.geometry import Box, Framing
 from geosurge_jax.input.images import Photo, open_photo
 from geosurge_jax.input.pipeline import Augmentation, train_batches

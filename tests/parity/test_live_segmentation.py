@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.ade20k import CLASSES
-from data.segment import segment
-from data.segment_library import LibrarySegmenter
-from data.segment_model import NativeSegmenter
-from data.write import write_dataset
-from geosurge_jax.input.dataset import open_dataset
+from geosurge_jax.dataset.ade20k import CLASSES
+from geosurge_jax.dataset.reader import open_dataset
+from geosurge_jax.dataset.record import Record
+from geosurge_jax.dataset.writer import write_dataset
+from geosurge_jax.importing.segment import segment
+from geosurge_jax.importing.segment_library import LibrarySegmenter
+from geosurge_jax.importing.segment_model import NativeSegmenter
 from geosurge_jax.input.images import decode_class_map
 from geosurge_jax.input.plain_png import write_plain_png
-from geosurge_jax.input.record import Record
 from geosurge_jax.interop.families.segformer import FAMILY, PUBLISHED
 from geosurge_jax.interop.writing import write_model
 from geosurge_jax.models.segformer import Segformer, SegformerConfig

@@ -1,0 +1,82 @@
+"""The photos of a folder as they are stored: upright, without metadata, read when written."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from geosurge_jax.dataset.record import Record
+from geosurge_jax.importing.exif import exif_block
+from geosurge_jax.importing.folder_rows import Photo
+from geosurge_jax.importing.strip import is_jpeg, is_png, is_still_webp, strip_metadata
+from geosurge_jax.input.exif import orientation
+from geosurge_jax.input.images import decode_image
+from geosurge_jax.threads import in_threads
+
+QUALITY = 95
+"""Of photos that are coded anew, where nothing else is asked for."""
+
+
+class FolderRecords:
+    """The records of one split, with a length; each iteration reads the files anew."""
+
+    def __init__(self, photos: Sequence[Photo], short_side: int | None, threads: int):
+        self._photos = photos
+        self._short_side = short_side
+        self._threads = threads
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def __iter__(self) -> Iterator[Record]:
+        return in_threads(self._record, self._photos, self._threads)
+
+    def _record(self, photo: Photo) -> Record:
+        segmentation = None
+        if photo.segmentation is not None:
+            segmentation = strip_metadata(photo.segmentation.read_bytes())
+        return Record(
+            id=photo.id,
+            image=stored_photo(photo.path.read_bytes(), self._short_side),
+            latlng=photo.latlng,
+            segmentation=segmentation,
+            scene=photo.scene,
+            author=photo.author,
+            licence=photo.licence,
+        )
+
+
+def stored_photo(
+    content: bytes,
+    short_side: int | None,
+    quality: int = QUALITY,
+    *,
+    pixels: np.ndarray | None = None,
+) -> bytes:
+    """A photo as it is stored: JPEG, PNG or WebP, upright, without metadata.
+
+    Losslessly where it is upright, one of the three and small enough; else as JPEG.
+
+    Args:
+        content: A file that decodes.
+        short_side: Of the stored photo at most, in pixels; None = as it is.
+        quality: Of the JPEG where it is coded anew.
+        pixels: What `decode_image` gives for the file, where it is known already.
+
+    Raises:
+        ImageDecodeError: It has to be coded anew and does not decode.
+    """
+    storable = is_jpeg(content) or is_png(content) or is_still_webp(content)
+    upright = storable and orientation(exif_block(content)) == 1
+    if upright and short_side is None:
+        return strip_metadata(content)
+    pixels = decode_image(content) if pixels is None else pixels
+    height, width = pixels.shape[:2]
+    if short_side is not None and min(height, width) > short_side:
+        scale = short_side / min(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    elif upright:
+        return strip_metadata(content)
+    return simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444")

@@ -1,0 +1,211 @@
+"""The rows of a table of photos as columns on disk, found by the id of a photo.
+
+Millions of rows as Python objects would fill a machine's memory once for each process; as arrays that are
+mapped into memory they take some 100 bytes each, once for all.
+"""
+
+import hashlib
+import json
+import re
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geosurge_jax.importing.archives.contract import photo_id
+from geosurge_jax.importing.files import replaced
+from geosurge_jax.importing.row_values import RejectedRow, Rejection, row_latlng, row_scenes
+from geosurge_jax.importing.table import Row, Table
+
+# What a spreadsheet makes of a long number, and of a hexadecimal one with a single E in it.
+_SPREADSHEET_NUMBER = re.compile(r"[+-]?\d(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PhotoRow:
+    """What a table says of one photo.
+
+    Attributes:
+        number: As a spreadsheet counts; 0 where the archive itself said it.
+        latlng: Degrees, latitude first, longitude in [-180, 180).
+        scene: See `Record`.
+        author: Empty = unknown.
+        licence: Empty = unknown.
+    """
+
+    number: int
+    latlng: tuple[float, float]
+    scene: tuple[int, int, int]
+    author: str
+    licence: str
+
+
+def id_key(identity: str) -> int:
+    """64 bits that stand for an id."""
+    digest = hashlib.blake2b(identity.encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def parse_row(number: int, values: Mapping[str, str]) -> PhotoRow:
+    """A row by roles, checked.
+
+    Raises:
+        RejectedRow: A value is not what it should be.
+    """
+    return PhotoRow(
+        number=number,
+        latlng=row_latlng({role: values.get(role, "") for role in ("latitude", "longitude")}),
+        scene=row_scenes(values),
+        author=values.get("author", ""),
+        licence=values.get("licence", ""),
+    )
+
+
+class PhotoRows:
+    """The rows that passed, and which did not, mapped from a directory of columns."""
+
+    def __init__(self, directory: Path):
+        """Opens what `write_photo_rows` wrote."""
+
+        def column(name: str) -> np.ndarray:
+            mapped = np.load(directory / f"{name}.npy", mmap_mode="r")
+            return mapped.view(np.ndarray)  # memmap's own indexing is five times as slow
+
+        self.keys = column("keys")
+        self._refused = column("refused")
+        self._numbers, self._latlng = column("numbers"), column("latlng")
+        self._scenes, self._texts = column("scenes"), column("texts")
+        self._id_ends = column("id_ends")
+        self._ids = directory / "ids.txt"
+        self._text = json.loads((directory / "texts.json").read_text())
+        self.rejections = tuple(
+            Rejection(*listed) for listed in json.loads((directory / "rejected.json").read_text())
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, identities: Sequence[str]) -> tuple[int, str, PhotoRow]:
+        """Which of several possible ids of a photo is the first that has a row, the id, and the row.
+
+        Raises:
+            RejectedRow: None has one, or the row was rejected itself.
+        """
+        keys = []
+        for number, identity in enumerate(identities):
+            keys.append(np.uint64(id_key(identity)))
+            index = _place(self.keys, keys[-1])
+            if index is not None:
+                return number, identity, self._row(index)
+        if any(_place(self._refused, key) is not None for key in keys):
+            raise RejectedRow("rejected row: the table's row of this photo was rejected")
+        raise RejectedRow("no row: the table has none for this photo")
+
+    def _row(self, index: int) -> PhotoRow:
+        author, licence = self._texts[index]
+        latitude, longitude = self._latlng[index].tolist()
+        coarse, middle, fine = self._scenes[index].tolist()
+        return PhotoRow(
+            number=int(self._numbers[index]),
+            latlng=(latitude, longitude),
+            scene=(coarse, middle, fine),
+            author=self._text[author],
+            licence=self._text[licence],
+        )
+
+    def without_photo(self, found: np.ndarray) -> Iterator[Rejection]:
+        """A rejection for each row, in the order of the table, whose key is not among those found."""
+        missing = np.flatnonzero(~np.isin(self.keys, found))
+        text = self._ids.read_bytes() if len(missing) else b""
+        for index in missing[np.argsort(self._numbers[missing])]:
+            start, stop = self._id_ends[index]
+            identity = text[start:stop].decode()
+            reason = "missing photo: the archive has none for this row"
+            yield Rejection(int(self._numbers[index]), identity, "", reason)
+
+
+def write_photo_rows(table: Table, directory: Path) -> None:
+    """Reads a table into the columns of a new directory, rows in the order of their keys.
+
+    Of rows with the same id the first that passes counts.
+
+    Raises:
+        ValueError: No row can be used.
+    """
+    keys, numbers, latlng, scenes, texts = (
+        array("Q"),
+        array("q"),
+        array("d"),
+        array("h"),
+        array("q"),
+    )
+    id_ends, ids = array("q"), bytearray()
+    text_index: dict[str, int] = {}
+    rejections: list[Rejection] = []
+    for row in table:
+        identity = photo_id(row.values.get("file") or row.values.get("id", ""))
+        try:
+            _check_identity(row, identity)
+            parsed = parse_row(row.number, row.values)
+        except RejectedRow as error:
+            rejections.append(Rejection(row.number, identity, "", str(error)))
+            continue
+        keys.append(id_key(identity))
+        numbers.append(row.number)
+        latlng.extend(parsed.latlng)
+        scenes.extend(parsed.scene)
+        for text in (parsed.author, parsed.licence):
+            texts.append(text_index.setdefault(text, len(text_index)))
+        id_ends.append(len(ids))
+        ids.extend(identity.encode())
+        id_ends.append(len(ids))
+    if not keys:
+        first = f"; row {rejections[0].row}: {rejections[0].reason}" if rejections else ""
+        raise ValueError(
+            f"{table.path}: none of {len(rejections)} rows can be used{first} (--table)"
+        )
+    by_key = np.argsort(np.asarray(keys), kind="stable")
+    again = np.concatenate([[False], np.diff(np.asarray(keys)[by_key]) == 0])
+    spans = np.asarray(id_ends).reshape(-1, 2)
+    for place in np.flatnonzero(again):
+        start, stop = spans[by_key[place]]
+        reason = f"duplicate id: already in row {numbers[by_key[place - 1]]}"
+        number = numbers[by_key[place]]
+        rejections.append(Rejection(number, ids[start:stop].decode(), "", reason))
+    kept = by_key[~again]
+    refused = np.array(sorted({id_key(rejected.id) for rejected in rejections}), np.uint64)
+    columns = {
+        "keys": np.asarray(keys)[kept],
+        "numbers": np.asarray(numbers)[kept],
+        "latlng": np.asarray(latlng).reshape(-1, 2)[kept],
+        "scenes": np.asarray(scenes).reshape(-1, 3)[kept],
+        "texts": np.asarray(texts).reshape(-1, 2)[kept],
+        "id_ends": spans[kept],
+        "refused": refused,
+    }
+    with replaced(directory) as building:
+        building.mkdir()
+        for name, values in columns.items():
+            np.save(building / f"{name}.npy", values)
+        (building / "ids.txt").write_bytes(ids)
+        (building / "texts.json").write_text(json.dumps(list(text_index)))
+        rejections.sort(key=lambda rejected: rejected.row)
+        listed = [(r.row, r.id, r.file, r.reason) for r in rejections]
+        (building / "rejected.json").write_text(json.dumps(listed))
+
+
+def _place(values: np.ndarray, wanted: np.uint64) -> int | None:
+    """Where a number stands among ascending ones, None where it does not."""
+    place = int(values.searchsorted(wanted))
+    return place if place < len(values) and values[place] == wanted else None
+
+
+def _check_identity(row: Row, identity: str) -> None:
+    if row.problem:
+        raise RejectedRow(row.problem)
+    if not identity:
+        raise RejectedRow("missing id: the row names no photo")
+    if _SPREADSHEET_NUMBER.fullmatch(identity):
+        raise RejectedRow(f"damaged id: {identity!r}, a spreadsheet turned it into a number")

@@ -1,0 +1,46 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from geosurge_jax.importing.runners import on_this_machine
+
+
+def leave_process_id(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+
+
+def die(path: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(path: Path) -> None:
+    raise ValueError(f"{path.name}: refused")
+
+
+def process_ids(folder):
+    return {int(path.read_text()) for path in folder.iterdir()}
+
+
+def test_processes_stay_for_the_next_pieces_and_are_replaced_when_one_dies(tmp_path):
+    runner = on_this_machine(2)
+    found = []
+    for name in ("reading", "writing"):
+        (tmp_path / name).mkdir()
+        runner(leave_process_id, [tmp_path / name / str(n) for n in range(9)], name)
+        found.append(process_ids(tmp_path / name))
+    assert os.getpid() not in found[0] | found[1]
+    assert len(found[0] | found[1]) <= 2
+    with pytest.raises(ValueError, match="x: refused"):
+        runner(refuse, [tmp_path / "x"], "failing")
+    with pytest.raises(ValueError, match="a worker process was killed"):
+        runner(die, [tmp_path / "x"], "failing")
+    (tmp_path / "again").mkdir()
+    runner(leave_process_id, [tmp_path / "again" / "0"], "again")
+    assert not process_ids(tmp_path / "again") & (found[0] | found[1])
+
+
+def test_one_worker_is_this_process(tmp_path):
+    on_this_machine(1)(leave_process_id, [tmp_path / "0"], "reading")
+    assert process_ids(tmp_path) == {os.getpid()}
