@@ -17,7 +17,7 @@ from geosurge_jax.models.sharding import (
 
 
 def gallery_vectors(
-    encode: Callable[[jax.Array], jax.Array], latlng: np.ndarray, block: int
+    encode: Callable[[jax.Array], jax.Array], points: np.ndarray, block: int
 ) -> jax.Array:
     """Vectors of all places, rows split over the table axes of the mesh.
 
@@ -25,19 +25,19 @@ def gallery_vectors(
     of the hidden layers does not grow with the gallery.
 
     Args:
-        encode: `latlng float32 [block, 2] -> [block, E]`.
-        latlng: degrees `[Q, 2]`.
+        encode: `points float32 [block, C] -> [block, E]`.
+        points: `[Q, C]`, coordinates of the places as `encode` takes them.
         block: rows of a block; the mesh's table axes divide it.
 
     Returns:
-        `[Q rounded up to blocks, E]`; rows behind the gallery are the vector of (0, 0).
+        `[Q rounded up to blocks, E]`; rows behind the gallery are the vector of zeros.
     """
-    rows = padded_rows(len(latlng), block)
-    places = np.zeros((rows, 2), np.float32)
-    places[: len(latlng)] = latlng
+    rows, coordinates = padded_rows(len(points), block), points.shape[1]
+    places = np.zeros((rows, coordinates), np.float32)
+    places[: len(points)] = points
     # Consecutive rows of one device stand in different blocks, so every block keeps all devices at work and
     # the rows come out split as they are to lie.
-    blocks = jnp.asarray(places.reshape(block, rows // block, 2).swapaxes(0, 1))
+    blocks = jnp.asarray(places.reshape(block, rows // block, coordinates).swapaxes(0, 1))
     vectors = jax.lax.map(lambda one: encode(constrain(one, TABLE_AXES)), blocks)
     stacked = constrain(jnp.swapaxes(vectors, 0, 1), TABLE_AXES)
     return constrain(stacked.reshape(rows, -1), TABLE_AXES)

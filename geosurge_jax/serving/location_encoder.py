@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from geosurge_jax.geo import check_latlng
@@ -15,7 +14,11 @@ from geosurge_jax.interop.geoclip import read_location_encoder
 from geosurge_jax.interop.geoclip_release import PROJECTION, location_encoder_file
 from geosurge_jax.interop.hub import HUB, HubOptions, download
 from geosurge_jax.models.location_encoder import LocationEncoder as LocationEncoderModule
-from geosurge_jax.models.location_encoder import LocationEncoderConfig
+from geosurge_jax.models.location_encoder import (
+    LocationEncoderConfig,
+    PlanePoints,
+    project_on_host,
+)
 from geosurge_jax.serving.catalogue import find_published
 from geosurge_jax.systems.contract import Params
 
@@ -80,20 +83,21 @@ class LocationEncoder:
         Raises:
             ValueError: a row is no place on Earth; names the row and its value.
         """
-        places = check_latlng(latlng).astype(np.float32)
+        places = project_on_host(check_latlng(latlng), self.config.projection)
         vectors = np.empty((len(places), self.config.width), np.float32)
         for first in range(0, len(places), BLOCK):
             rows = places[first : first + BLOCK]
             size = min(BLOCK, 1 << (len(rows) - 1).bit_length())
-            block = np.zeros((size, 2), np.float32)
+            block = np.zeros((size, places.shape[1]), np.float32)
             block[: len(rows)] = rows
             vectors[first : first + BLOCK] = _encode(self.config, self.params, block)[: len(rows)]
         return vectors
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(config: LocationEncoderConfig, params: Params, latlng: jax.Array) -> Any:
-    return LocationEncoderModule(config).apply({"params": params}, jnp.asarray(latlng))
+def _encode(config: LocationEncoderConfig, params: Params, points: jax.Array) -> Any:
+    places = PlanePoints(points[:, :2], points[:, 2:])
+    return LocationEncoderModule(config).apply({"params": params}, places)
 
 
 def _find_file(source: str, options: HubOptions) -> Path:

@@ -21,6 +21,8 @@ from geosurge_jax.models.location_encoder import (
     HIDDEN_LAYERS,
     LocationEncoder,
     LocationEncoderConfig,
+    PlanePoints,
+    project_on_host,
 )
 from geosurge_jax.models.place_queue import empty_queue, jitter, push
 from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadConfig
@@ -208,8 +210,8 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy | None, survey: Survey) ->
         train = key is not None
         return photos.apply({"params": own}, batch["image"], train=train, rngs=rngs)  # pyright: ignore[reportReturnType]
 
-    def place_vectors(params: Params, latlng: jax.Array) -> jax.Array:
-        return unit_norm(places.apply({"params": params["location"]}, latlng))  # pyright: ignore[reportArgumentType]
+    def place_vectors(params: Params, where: jax.Array | PlanePoints) -> jax.Array:
+        return unit_norm(places.apply({"params": params["location"]}, where))  # pyright: ignore[reportArgumentType]
 
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
@@ -229,10 +231,11 @@ def build(config: GeoClipConfig, hierarchy: Hierarchy | None, survey: Survey) ->
     def prepare(params: Params, index: Index) -> Prepared:
         del index
 
-        def encode(latlng: jax.Array) -> jax.Array:
-            return place_vectors(params, latlng).astype(dtype)
+        def encode(points: jax.Array) -> jax.Array:
+            return place_vectors(params, PlanePoints(points[:, :2], points[:, 2:])).astype(dtype)
 
-        return {"gallery": gallery_vectors(encode, gallery, config.gallery_block)}
+        projected = project_on_host(gallery, config.location.projection)
+        return {"gallery": gallery_vectors(encode, projected, config.gallery_block)}
 
     def answer(params: Params, prepared: Prepared, vectors: jax.Array) -> Posterior:
         scale = jnp.exp(params["log_scale"])

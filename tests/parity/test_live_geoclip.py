@@ -85,13 +85,47 @@ def pixel_values(official, photos):
     return found
 
 
-def assert_same_places(prediction, places, probabilities):
+@pytest.fixture(scope="module")
+def gallery(official):
+    """Unit vectors of the official gallery, by the official code in float32 and in float64.
+
+    In float32 the phases of the finest capsule are off by up to 0.0005 radians there, which moves
+    probabilities by more than 1e-4. Ours are held against float64.
+    """
+    import copy
+
+    import torch
+
+    encoders = official.location_encoder, copy.deepcopy(official.location_encoder).double()
+    with torch.no_grad():
+        return [
+            torch.nn.functional.normalize(
+                torch.cat([encode(part) for part in official.gps_gallery.to(kind).split(8192)])
+            )
+            for encode, kind in zip(encoders, (torch.float32, torch.float64), strict=True)
+        ]
+
+
+def official_probabilities(official, gallery, values):
+    """Of each place of the gallery, in float32 and in float64, from pixels `[1, 3, 224, 224]`."""
+    import torch
+
+    with torch.no_grad():
+        vector = torch.nn.functional.normalize(official.image_encoder(values))
+        scale = official.logit_scale.exp()
+        return [
+            (scale.to(places.dtype) * vector.to(places.dtype) @ places.T).softmax(-1)[0].numpy()
+            for places in gallery
+        ]
+
+
+def assert_same_places(prediction, places, probabilities, rtol):
     ours = prediction.top(len(places))
     np.testing.assert_array_equal(
         np.float32([candidate.latlng for candidate in ours]), np.float32(places)
     )
     np.testing.assert_allclose(
-        [candidate.probability for candidate in ours], probabilities, rtol=1e-4
+        [candidate.probability for candidate in ours], probabilities, rtol=rtol
     )
 
 
@@ -104,33 +138,32 @@ def test_preprocessing_is_equal(predictor, photos, pixel_values):
         np.testing.assert_allclose(ours.transpose(2, 0, 1), theirs[0], atol=1e-6, err_msg=str(path))
 
 
-def test_places_and_probabilities_are_equal_by_parts(official, predictions, pixel_values, photos):
-    import torch
-
-    with torch.no_grad():
-        gallery = torch.nn.functional.normalize(
-            torch.cat(
-                [official.location_encoder(part) for part in official.gps_gallery.split(8192)]
-            )
-        )
-        firsts = set()
-        for path, values, prediction in zip(photos, pixel_values, predictions, strict=True):
-            vector = torch.nn.functional.normalize(official.image_encoder(values))
-            probabilities = (official.logit_scale.exp() * vector @ gallery.T).softmax(-1)[0]
-            top = torch.topk(probabilities, 5)
-            assert prediction.image == str(path)
-            assert_same_places(prediction, official.gps_gallery[top.indices], top.values)
-            np.testing.assert_allclose(
-                np.exp(prediction.posterior.log_prob), probabilities, rtol=1e-4
-            )
-            firsts.add(prediction.latlng)
+def test_places_and_probabilities_are_equal_by_parts(
+    official, gallery, predictions, pixel_values, photos
+):
+    firsts, ours, theirs = set(), [], []
+    for path, values, prediction in zip(photos, pixel_values, predictions, strict=True):
+        single, double = official_probabilities(official, gallery, values)
+        top = np.argsort(-double, kind="stable")[:5]
+        assert prediction.image == str(path)
+        assert_same_places(prediction, official.gps_gallery[top], double[top], rtol=1e-4)
+        probability = np.exp(prediction.posterior.log_prob)
+        np.testing.assert_allclose(probability, double, rtol=1e-4)
+        ours.append(np.abs(probability / double - 1).max())
+        theirs.append(np.abs(single / double - 1).max())
+        firsts.add(prediction.latlng)
+    print(f"relative errors: ours {max(ours):.1e}, the official float32 {max(theirs):.1e}")
+    assert max(ours) < max(theirs)
     assert len(firsts) > 5, "the random CLIP says the same of every image"
 
 
-def test_predict_is_equal(official, photos, predictions):
+def test_predict_is_equal(official, gallery, photos, pixel_values, predictions):
+    """The tolerance is 1e-4 beyond what float32 costs the official code itself on this very image."""
     for index in range(0, len(photos), -(-len(photos) // PREDICTED)):
         places, probabilities = official.predict(str(photos[index]), 5)
-        assert_same_places(predictions[index], places, probabilities)
+        single, double = official_probabilities(official, gallery, pixel_values[index])
+        own_rounding = np.abs(single / double - 1).max()
+        assert_same_places(predictions[index], places, probabilities, 1e-4 + own_rounding)
 
 
 def test_the_location_encoder_is_equal(official, wheel):
