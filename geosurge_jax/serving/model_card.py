@@ -10,15 +10,16 @@ from geosurge_jax.experiment.trained_model import Provenance, TrainedModel
 from geosurge_jax.interop.family import WeightsError
 
 INTENDED_USE = """\
-Research on image geo-localization, looking into one's own photos, and work such as checking sources where there is
-a reason and a rule for it. The answer is a probability over the Earth, not a fact: show it with its uncertainty."""
+Research on image geo-localization, looking into one's own photos, and work such as checking sources where
+there is a reason and a rule for it. The answer is a probability over the Earth, not a fact: show it with
+its uncertainty."""
 MISUSE = """\
 Do not use this model to find, follow or expose people without their consent, to watch groups, or to undo the
 anonymity of an image that somebody published for their safety. It is biased towards the places that people
 photograph, and its probabilities are not calibrated."""
 SYNTHETIC = """\
-> **This model was trained on the synthetic Earth, a generated world. Its places mean nothing for real photos.** It shows
-> how the software works and nothing else.
+> **This model was trained on the synthetic Earth, a generated world. Its places mean nothing for real
+photos.** It shows > how the software works and nothing else.
 """
 
 
@@ -101,15 +102,17 @@ def _accuracy(scores: Path | None) -> str:
         return "Nothing has been measured with this model by its publisher.\n"
     try:
         results: Mapping[str, Any] = json.loads(scores.read_text())
-        radii = [f"{radius:g} km" for radius, _ in _shares(next(iter(results.values())))]
+        first = next(iter(results.values()))
+        radii = " | ".join(f"{radius:g} km" for radius in first["radii_km"])
         lines = [
-            f"| data set | images | {' | '.join(radii)} | median error |",
-            "|---|---:|" + "---:|" * (len(radii) + 1),
+            f"| data set | images | {radii} | median error |",
+            "|---|---:|" + "---:|" * (len(first["radii_km"]) + 1),
         ]
         for name, found in results.items():
-            shares = " | ".join(f"{100 * share:.1f} %" for _, share in _shares(found))
-            lines.append(f"| {name} | {found['count']:,} | {shares} | {found['median_km']:,.0f} km |")
-        first = next(iter(results.values()))
+            measured = found["scores"]
+            shares = " | ".join(f"{100 * one['value']:.1f} %" for one in measured["accuracy"])
+            median = f"{measured['median_km']['value']:,.0f} km"
+            lines.append(f"| {name} | {measured['count']:,} | {shares} | {median} |")
         protocol = (
             f"Share of images within a great-circle distance ({first['protocol']}, distance "
             f"{first['comparison']} radius), decision rule `{first['decision']}`. Measured by "
@@ -120,8 +123,3 @@ def _accuracy(scores: Path | None) -> str:
             f"{scores}: not the scores of a run ({type(error).__name__}: {error})"
         ) from error
     return "\n".join([*lines, "", protocol, ""])
-
-
-def _shares(found: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """(radius in km, share of images within it)."""
-    return [(one["radius_km"], one["share"]) for one in found["accuracy"]]

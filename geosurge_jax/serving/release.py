@@ -1,6 +1,6 @@
 """A trained model as a folder for the hub, and its upload on explicit request."""
 
-import json
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,8 +30,8 @@ def push_to_hub(
 ) -> Path:
     """Writes a release folder with a model card, and uploads it only where that is asked for.
 
-    The folder opens by `Predictor.from_pretrained(folder)`, and after the upload by "hf:ORG/NAME". Look through
-    the card before uploading.
+    The folder opens by `Predictor.from_pretrained(folder)`, and after the upload by "hf:ORG/NAME". Look
+    through the card before uploading.
 
     Args:
         model: what is released.
@@ -62,25 +62,18 @@ def push_to_hub(
             prepared = on_host(model.precompute(model.params))
             params = on_host(model.params)
         metadata = {"system": model.system.name, **code_versions()}
-        write_exported(written, model, params, prepared, metadata, {})
+        provenance = dataclasses.replace(model.provenance, license=license_name)
+        released = dataclasses.replace(model, provenance=provenance)
+        write_exported(written, released, params, prepared, metadata, {})
         measured = scores if scores.is_file() else None
         if measured is not None:
             shutil.copyfile(measured, written / SCORES)
         card = model_card(model, name, license_name, measured)
         (written / CARD).write_text(card, encoding="utf-8")
-        set_license(written, license_name)
         put_in_place(written, folder)
     if upload:
         _upload(folder, name, private, token)
     return folder
-
-
-def set_license(folder: Path, license_name: str) -> None:
-    """Notes the license in the release's config.json, from which predictions read it."""
-    path = folder / "config.json"
-    described = json.loads(path.read_text())
-    described["provenance"]["license"] = license_name
-    path.write_text(json.dumps(described, indent=2) + "\n")
 
 
 def _upload(folder: Path, name: str, private: bool, token: str | None) -> None:
