@@ -136,7 +136,9 @@ def _read_cities(path: Path) -> list[tuple[str, str, str, float, float]]:
         ) from None
     for town in towns:
         if not (abs(town[3]) <= 90.0 and abs(town[4]) <= 180.0):  # a NaN compares as False
-            raise ValueError(f"{path}: {town}: expected degrees of latitude and longitude (--cities)")
+            raise ValueError(
+                f"{path}: {town}: expected degrees of latitude and longitude (--cities)"
+            )
     if not towns:
         raise ValueError(f"{path}: no town, expected at least one row (--cities)")
     return towns

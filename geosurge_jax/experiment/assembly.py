@@ -24,8 +24,6 @@ from geosurge_jax.experiment.geography import Geography
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.evaluation import EvaluationBatches, Views, evaluation_batches
-from geosurge_jax.input.geometry import Framing
-from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.systems.contract import Params, Prepared, System
 from geosurge_jax.training.mesh import make_mesh, process_rows, put_batch
@@ -116,20 +114,11 @@ class TrainingPlan:
     root_key: jax.Array
 
 
-def probe(system: System) -> Mapping[str, jax.ShapeDtypeStruct]:
-    """Shapes of one image and its segmentation map, for initialisation."""
-    size = system.preprocessing.image_size
-    return {
-        "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
-        "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
-    }
-
-
 def plan_training(
     config: ExperimentConfig, model: Model, total_steps: int, steps_per_epoch: int
 ) -> TrainingPlan:
     """Plans the training step of a config."""
-    batch = probe(model.system)
+    batch = model.system.probe
     schedule = learning_rate(config.optimizer, total_steps, steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule)
     plan = plan_state(
@@ -151,21 +140,11 @@ def plan_training(
     return TrainingPlan(plan, step, schedule, root_key)
 
 
-def framing(preprocessing: Preprocessing) -> Framing:
-    """The part of a tower's preprocessing that happens on the host."""
-    return Framing(
-        size=preprocessing.image_size,
-        resize=preprocessing.resize,
-        resize_ratio=preprocessing.resize_ratio,
-        interpolation=preprocessing.interpolation,
-    )
-
-
 def views(config: ExperimentConfig, model: Model, crops: int) -> Views:
     """How evaluation and prediction look at photos."""
     return Views(
         batch_size=config.evaluation.batch_size,
-        framing=framing(model.system.preprocessing),
+        framing=model.system.preprocessing.framing,
         crops=crops,
         rows=process_rows(model.mesh, config.evaluation.batch_size),
         threads=config.data.threads,

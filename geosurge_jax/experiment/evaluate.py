@@ -21,7 +21,7 @@ from geosurge_jax.experiment import assembly, datasets, terminal
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.feature_columns import check_features
 from geosurge_jax.experiment.geography import load_geography
-from geosurge_jax.experiment.trained_model import open_run
+from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.input.evaluation import EvaluationBatches
 from geosurge_jax.training.stopping import StopRequests, stop_requests

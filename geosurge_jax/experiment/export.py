@@ -15,8 +15,9 @@ from geosurge_jax.experiment import terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
 from geosurge_jax.experiment.exported import write_exported
+from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.run_record import code_versions
-from geosurge_jax.experiment.trained_model import TrainedModel, open_run
+from geosurge_jax.experiment.trained_model import TrainedModel
 from geosurge_jax.experiment.workdir import open_trained, read_record
 from geosurge_jax.interop import geoclip_release
 from geosurge_jax.interop.families import TOWER_FAMILIES

@@ -19,7 +19,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.config_types import from_mapping
 from geosurge_jax.experiment.trained_model import TrainedModel, read_provenance
 from geosurge_jax.geo import load_hierarchy, save_hierarchy
@@ -111,7 +110,7 @@ def open_exported(folder: Path, *, dtype: str | None, mesh: Mesh, source: str) -
         raise WeightsError(f"{folder}: not a whole exported model ({quoted(reason)})") from error
     config = with_compute_dtype(config, dtype)
     system = SYSTEMS[name].build(config, hierarchy, location_data)  # pyright: ignore[reportArgumentType]
-    shapes = plan_parameters(system, assembly.probe(system), mesh).abstract
+    shapes = plan_parameters(system, mesh).abstract
     params = _place_parameters(folder / PARAMETERS, shapes)
     return TrainedModel(
         system=system,

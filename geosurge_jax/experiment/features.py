@@ -174,7 +174,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
         maker = FeatureMaker(
             look=look,
             columns=tuple(columns.shapes),
-            framing=assembly.framing(tower.preprocessing),
+            framing=tower.preprocessing.framing,
             batch_size=config.evaluation.batch_size,
             threads=config.data.threads,
         )
@@ -202,7 +202,7 @@ def load_tower(config: ExperimentConfig, model: assembly.Model) -> tuple[Look, T
     """
     weights = open_weights(config.init_from, model.system)
     assert weights is not None  # as init_from is not empty
-    shapes = plan_parameters(model.system, assembly.probe(model.system), model.mesh).abstract
+    shapes = plan_parameters(model.system, model.mesh).abstract
     path, tower = frozen_tower(model.system, shapes)
     params = load_towers(weights, shapes)[path]
     module = make_tower(tower, jnp.dtype(config.system.compute_dtype))

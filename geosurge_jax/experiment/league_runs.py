@@ -15,7 +15,8 @@ import numpy as np
 from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.geography import load_geography
-from geosurge_jax.experiment.trained_model import TrainedModel, open_run
+from geosurge_jax.experiment.open_run import open_run
+from geosurge_jax.experiment.trained_model import TrainedModel
 from geosurge_jax.experiment.workdir import open_trained, write_json
 from geosurge_jax.training.parameters import parameter_table, split_frozen
 from geosurge_jax.training.writer import read_metrics

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.trained_model import (
     Provenance,
     TrainedModel,
@@ -78,7 +77,7 @@ def open_geoclip(
     )
     location_data = {"gallery": read_places_csv(release.gallery)}
     system = geoclip.build(config, None, location_data)
-    shapes = plan_parameters(system, assembly.probe(system), mesh).abstract
+    shapes = plan_parameters(system, mesh).abstract
     read: Params = {"head": head, "location": location, "log_scale": np.float32(log_scale)}
     placed = jax.tree.map(
         lambda leaf, shape: jax.device_put(leaf, shape.sharding),

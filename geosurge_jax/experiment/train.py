@@ -89,9 +89,7 @@ def claimed(
     with locked(workdir):
         record = describe_run(raw, dataset, model.mesh)
         if not workdir.record.exists():
-            shapes = jax.eval_shape(
-                model.system.init, jax.random.key(0), assembly.probe(model.system)
-            )
+            shapes = jax.eval_shape(model.system.init, jax.random.key(0), model.system.probe)
             record["weights"] = describe_weights(config.init_from, model.system, shapes)
         claim(workdir, record)
         save_geography(workdir, geography)
@@ -208,7 +206,7 @@ def open_batches(config: ExperimentConfig, model: assembly.Model, split: Split) 
     return train_batches(
         split,
         batch_size=config.training.batch_size,
-        framing=assembly.framing(model.system.preprocessing),
+        framing=model.system.preprocessing.framing,
         augmentation=config.augmentation,
         seed=config.seed,
         targets=model.system.targets,

@@ -1,4 +1,4 @@
-"""A system with its parameters, ready for inference, and how a run directory opens into one.
+"""A system with its parameters, ready for inference.
 
 Every mode that reads a checkpoint, the Predictor, exports and published releases start from `TrainedModel`.
 """
@@ -11,18 +11,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from geosurge_jax.experiment import assembly
-from geosurge_jax.experiment.experiment_config import ExperimentConfig
-from geosurge_jax.experiment.geography import load_geography
-from geosurge_jax.experiment.run_record import SYNTHETIC_DATASET
-from geosurge_jax.experiment.workdir import Workdir, read_record
 from geosurge_jax.geo import Hierarchy
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted
 from geosurge_jax.systems.contract import Params, Prepared, System
-from geosurge_jax.training.parameters import split_frozen
-from geosurge_jax.training.state import plan_parameters
-from geosurge_jax.training.stored_parameters import restore_evaluation_params
 
 
 @dataclass(frozen=True)
@@ -102,56 +94,6 @@ class TrainedModel:
     provenance: Provenance
 
 
-def open_run(
-    config: ExperimentConfig, workdir: Workdir, model: assembly.Model | None = None
-) -> TrainedModel:
-    """Opens a checkpoint of a run.
-
-    Args:
-        config: of the run; `evaluation.checkpoint` chooses the checkpoint, `mesh` the devices.
-        workdir: the run directory.
-        model: the same system on a mesh, where the caller has built it already.
-
-    Raises:
-        ValueError: one line that names what is missing or wrong.
-        CheckpointError: no sound checkpoint.
-    """
-    geography = load_geography(workdir)
-    if model is None:
-        model = assembly.make_model(config, geography)
-    built = model
-    system, mesh = built.system, built.mesh
-    with jax.set_mesh(mesh):
-        shapes = plan_parameters(system, assembly.probe(system), mesh).abstract
-        params, step = restore_evaluation_params(
-            workdir.checkpoints,
-            *split_frozen(shapes, system.frozen_rules),
-            system.preprocessing,
-            averaged=config.training.average_decay > 0,
-            which=config.evaluation.checkpoint,
-            minimize=config.training.minimize,
-        )
-
-    def precompute(evaluated: Params) -> Prepared:
-        with jax.set_mesh(mesh):
-            return assembly.prepare(
-                config, built, evaluated, lambda: assembly.open_run_dataset(config).split("train")
-            )
-
-    return TrainedModel(
-        system=system,
-        config=config.system,
-        hierarchy=geography.hierarchy,
-        location_data=geography.survey,
-        mesh=mesh,
-        params=params,
-        precompute=precompute,
-        decision=config.evaluation.decisions[0],
-        decision_points=config.evaluation.decision_points,
-        provenance=run_provenance(read_record(workdir), str(workdir.root), step),
-    )
-
-
 def on_mesh(system: System, mesh: Mesh) -> Callable[[Params], Prepared]:
     """Returns `params -> arrays by name` of a system that precomputes from its parameters alone."""
 
@@ -160,30 +102,6 @@ def on_mesh(system: System, mesh: Mesh) -> Callable[[Params], Prepared]:
             return jax.jit(system.prepare)(params, {})
 
     return precompute
-
-
-def run_provenance(record: Mapping[str, Any], source: str, step: int) -> Provenance:
-    """Reads from the content of `run.json` where a trained model comes from.
-
-    Args:
-        record: content of `run.json`.
-        source: directory that it was read from.
-        step: training step of the parameters.
-    """
-    config, data = record["config"], record.get("data", {})
-    made = data.get("segmentation")
-    init_from = config["init_from"]
-    return Provenance(
-        name=config["name"],
-        source=source,
-        training_data=f"{data.get('name', 'unknown')} {data.get('version', '')}".strip(),
-        synthetic=config["data"]["dataset"] == SYNTHETIC_DATASET or data.get("synthetic", False),
-        step=step,
-        license=data.get("license", ""),
-        segmentation=None if made is None else segmentation_source(made),
-        backbone=hub_backbone(init_from),
-        text_encoder=init_from,
-    )
 
 
 def segmentation_source(values: Mapping[str, Any]) -> SegmentationSource:
@@ -213,11 +131,3 @@ def read_provenance(values: Mapping[str, Any], source: str) -> Provenance:
         raise WeightsError(
             f"{source}: config.json holds no provenance as it is written here ({quoted(str(error))})"
         ) from error
-
-
-def hub_backbone(source: str) -> tuple[str, str] | None:
-    """Splits "hf:ORG/NAME@REVISION" into name and revision ("main" where none is given); None for others."""
-    if not source.startswith("hf:"):
-        return None
-    name, _, revision = source.removeprefix("hf:").partition("@")
-    return name, revision or "main"

@@ -1,5 +1,6 @@
-"""The sphere: distances, S2 cells, partitions and hierarchies of geocells, coarse land,
-names of places. NumPy and scipy only.
+"""The sphere: distances, S2 cells, partitions and hierarchies of geocells, coarse land, names of places.
+
+NumPy and scipy only.
 
 `latlng` is always degrees, latitude first, [..., 2].
 """

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from geosurge_jax.input.geometry import Framing
+
 RESIZES = ("short", "stretch")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -54,6 +56,16 @@ class Preprocessing:
                 raise ValueError(
                     f"config.system.visual.preprocessing.{name}={value}: expected {least}"
                 )
+
+    @property
+    def framing(self) -> Framing:
+        """The part of it that happens on the host: resizing, and the size of the square."""
+        return Framing(
+            size=self.image_size,
+            resize=self.resize,
+            resize_ratio=self.resize_ratio,
+            interpolation=self.interpolation,
+        )
 
     def normalize(self, image: jax.Array, dtype: jnp.dtype) -> jax.Array:
         """Maps `image uint8 [B, H, W, 3]` to what the tower was trained on, on the device."""

@@ -1,16 +1,12 @@
 """From the name of a model to a `TrainedModel`: a run, an export, a release, a name on the hub."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
-from jax.sharding import Mesh
 
 from geosurge_jax.experiment import exported, galleries
-from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.published_geoclip import open_geoclip
-from geosurge_jax.experiment.trained_model import TrainedModel, open_run
-from geosurge_jax.experiment.workdir import Workdir, read_record
+from geosurge_jax.experiment.trained_model import TrainedModel
 from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted, read_json
 from geosurge_jax.interop.geoclip_release import (
@@ -67,7 +63,10 @@ def open_trained_model(
     mesh = make_mesh(MeshConfig(-1, 1, 1), jax.local_devices())
     folder = _folder(source, options)
     if (folder / "run.json").is_file():
-        model = _open_run(folder, dtype, mesh)
+        # Checkpoints and datasets need libraries that exports and releases do without, seconds of imports.
+        from geosurge_jax.serving.open_run_directory import open_run_directory
+
+        model = open_run_directory(folder, dtype, mesh.size)
     elif has_weight_files(folder) or is_release(_description(folder, source)):
         release = find_release(folder)
         clip = _backbone_folder(release.backbone_folder, release.backbone, backbone, options)
@@ -120,19 +119,3 @@ def _backbone_folder(
     if beside is not None:
         return beside
     return model_directory(f"{HUB}{stated[0]}@{stated[1]}", "backbone", options)
-
-
-def _open_run(folder: Path, dtype: str | None, mesh: Mesh) -> TrainedModel:
-    workdir = Workdir(folder.resolve())
-    return open_run(for_inference(parse(read_record(workdir)["config"]), dtype, mesh.size), workdir)
-
-
-def for_inference(config: ExperimentConfig, dtype: str | None, devices: int) -> ExperimentConfig:
-    """Returns a run's config for the devices of this process, however many the run had."""
-    return dataclasses.replace(
-        config,
-        system=exported.with_compute_dtype(config.system, dtype),
-        mesh=MeshConfig(-1, 1, 1),
-        training=dataclasses.replace(config.training, batch_size=devices, accumulation=1),
-        evaluation=dataclasses.replace(config.evaluation, batch_size=16 * devices),
-    )

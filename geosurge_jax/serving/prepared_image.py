@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from geosurge_jax.dataset.record import UNKNOWN_CLASS
-from geosurge_jax.experiment.assembly import framing
-from geosurge_jax.input.examples import cut_views
+from geosurge_jax.input.views import cut_views
 from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.serving import images as image_sources
 from geosurge_jax.serving.images import ImageSource
@@ -87,7 +86,7 @@ class ImagePreparation:
             )
         return PreparedImage(
             name=name,
-            views=cut_views(pixels, pixels.shape[:2], self.views, framing(self.preprocessing)),
+            views=cut_views(pixels, pixels.shape[:2], self.views, self.preprocessing.framing),
             size=pixels.shape[:2],
             segmentation_map=segmentation_map,
             for_segmenter=self.segmenter.prepare(pixels) if needed and self.segmenter else None,
@@ -104,7 +103,7 @@ class ImagePreparation:
                 if found is not None:
                     one = images[row]
                     segmentation[row] = cut_views(
-                        found, one.size, self.views, framing(self.preprocessing)
+                        found, one.size, self.views, self.preprocessing.framing
                     )
         return {"image": batch, "segmentation": segmentation}
 

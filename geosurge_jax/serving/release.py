@@ -84,5 +84,6 @@ def _upload(folder: Path, name: str, private: bool, token: str | None) -> None:
     except Exception as error:  # of the hub's client, or of its HTTP library
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
-            f"name={name!r}: could not be uploaded ({type(error).__name__}: {reason}); the release is in {folder}"
+            f"name={name!r}: could not be uploaded ({type(error).__name__}: {reason}); the release is "
+            f"in {folder}"
         ) from error

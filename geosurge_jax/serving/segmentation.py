@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geosurge_jax.experiment.trained_model import SegmentationSource, TrainedModel
-from geosurge_jax.importing.segment_classes import class_table
-from geosurge_jax.importing.segment_model import NativeSegmenter, PhotoSegmenter
 from geosurge_jax.interop.hub import HUB, HubOptions, model_directory
 from geosurge_jax.models.class_maps import map_size
+
+if TYPE_CHECKING:
+    from geosurge_jax.importing.segment_model import PhotoSegmenter
 
 LOG = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class ImageSegmenter:
         batch_size: the most images that `model` takes at a time.
     """
 
-    model: PhotoSegmenter
+    model: "PhotoSegmenter"
     class_table: np.ndarray
     short_side: int
     batch_size: int
@@ -59,6 +61,10 @@ def open_segmenter(source: str, batch_size: int, options: HubOptions) -> ImageSe
     Raises:
         ValueError: the model is not there, or has other classes; one line.
     """
+    # The importers need libraries that predictions without a segmenter do without.
+    from geosurge_jax.importing.segment_classes import class_table
+    from geosurge_jax.importing.segment_model import NativeSegmenter
+
     directory = str(model_directory(source, "segmenter", options))
     model = NativeSegmenter(directory, batch_size, SHORT_SIDE)
     table = class_table(model.class_names, None, f"segmenter={source!r}")
@@ -109,6 +115,8 @@ def _open_recorded(
 
         model: PhotoSegmenter = LibrarySegmenter(directory)
     else:
+        from geosurge_jax.importing.segment_model import NativeSegmenter
+
         model = NativeSegmenter(directory, batch_size, recorded.short_side)
     table = np.array(recorded.class_table, np.uint8)
     return ImageSegmenter(model, table, recorded.short_side, batch_size)

@@ -119,6 +119,15 @@ class System:
     embed: Callable[[Params, Batch], jax.Array] | None = None
 
     @property
+    def probe(self) -> Mapping[str, jax.ShapeDtypeStruct]:
+        """Shapes of one image and its segmentation map, for `init`."""
+        size = self.preprocessing.image_size
+        return {
+            "image": jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
+            "segmentation": jax.ShapeDtypeStruct((1, size, size), np.uint8),
+        }
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What the system expects of photos."""
         return next(iter(self.towers.values())).preprocessing

@@ -73,18 +73,17 @@ class ParameterPlan:
     layout: tuple[ParameterLayout, ...]
 
 
-def plan_parameters(system: System, batch: Mapping[str, Any], mesh: Mesh) -> ParameterPlan:
+def plan_parameters(system: System, mesh: Mesh) -> ParameterPlan:
     """Plans where the parameters of a system lie; reading weights needs no more than this.
 
     Args:
         system: gives parameters and sharding rules.
-        batch: arrays or shapes of one batch.
         mesh: the mesh.
 
     Raises:
         ValueError: a rule or a parameter that matches nothing, or an uneven shard.
     """
-    shapes = jax.eval_shape(lambda key: system.init(key, _probe(batch)), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: system.init(key, _probe(system.probe)), jax.random.key(0))
     layout = plan_layout(shapes, system.partition_rules, mesh)
     flat = flatten(shapes)
     abstract = {
@@ -137,7 +136,8 @@ def plan_state(
         )
 
     shapes = jax.eval_shape(create, jax.random.key(0))
-    layout = plan_parameters(system, batch, mesh).layout
+    params = merge(shapes.trained, shapes.frozen)
+    layout = plan_layout(params, system.partition_rules, mesh)
     specs = unflatten({row.path: row.spec for row in layout})
     trained, frozen = split_frozen(specs, system.frozen_rules)
     spec_tree: Any = TrainState(

@@ -78,7 +78,7 @@ def test_towers_begin_with_the_file_and_the_rest_with_the_seed(directory, geogra
 
 def test_the_run_writes_down_which_file_it_was(directory, geography):
     model = assembly.make_model(config(directory), geography)
-    shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
+    shapes = jax.eval_shape(model.system.init, jax.random.key(0), model.system.probe)
     found = describe_weights(str(directory), model.system, shapes)
     import hashlib
 
@@ -95,7 +95,7 @@ def test_a_file_that_is_not_sound_is_found_before_anything_is_written(
     weights["vision_model.encoder.layers.1.mlp.fc1.bias"][3] = np.nan
     save_file(weights, spoiled / "model.safetensors")
     model = assembly.make_model(config(spoiled), geography)
-    shapes = jax.eval_shape(model.system.init, jax.random.key(0), assembly.probe(model))
+    shapes = jax.eval_shape(model.system.init, jax.random.key(0), model.system.probe)
     with pytest.raises(WeightsError, match="NaN or infinite:\n  not finite: vision_model.encoder"):
         describe_weights(str(spoiled), model.system, shapes)
 

@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geosurge_jax.experiment.assembly import framing
 from geosurge_jax.input.examples import DecodedRecord, evaluation_views
 from geosurge_jax.interop.families.image_processor import read_preprocessing
 from tests.parity.oracle import thaw
@@ -24,7 +23,7 @@ def preprocessing(oracle, name):
 def square(pixels, preprocessing):
     class_map = np.full((1, 1), 255, np.uint8)
     record = DecodedRecord(pixels, class_map, (0.0, 0.0), -1)
-    return evaluation_views(record, 1, framing(preprocessing))[0][0]
+    return evaluation_views(record, 1, preprocessing.framing)[0][0]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -69,7 +69,15 @@ def main(dist: Path) -> None:
         print(run([f"{binaries}/python", "-c", CHECK], place))
         print(run([f"{binaries}/geosurge", "--version"], place))
         rows = run(
-            [f"{binaries}/geosurge", "predict", "image.jpg", "--model", "model", "--format", "jsonl"],
+            [
+                f"{binaries}/geosurge",
+                "predict",
+                "image.jpg",
+                "--model",
+                "model",
+                "--format",
+                "jsonl",
+            ],
             place,
         )
         found = json.loads(rows.splitlines()[0])

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geosurge_jax.experiment.assembly import framing
 from geosurge_jax.input.examples import DecodedRecord, evaluation_views
 from geosurge_jax.interop.families import clip_text, siglip_text
 from geosurge_jax.interop.families.image_processor import read_preprocessing
@@ -89,7 +88,7 @@ def image_processors(oracle: Oracle, folder: Path) -> Differences:
             ours = preprocessing.normalize(image, jnp.dtype(jnp.float32))[0]
         else:
             record = DecodedRecord(pixels, np.zeros((1, 1), np.uint8), (0.0, 0.0), -1)
-            ours = evaluation_views(record, 1, framing(preprocessing))[0][0]
+            ours = evaluation_views(record, 1, preprocessing.framing)[0][0]
         differences[path] = float(np.abs(np.asarray(ours, np.float64) - expected).max())
     return differences
 

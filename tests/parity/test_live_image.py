@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geosurge_jax.experiment.assembly import framing
 from geosurge_jax.input.examples import DecodedRecord, evaluation_views
 from geosurge_jax.interop.families.image_processor import read_preprocessing
 from tests.parity import oracles_image
@@ -53,7 +52,7 @@ def test_a_photo_of_1024_by_683_pixels_is_the_same_in_every_level(kind, entries)
     theirs, photo = getattr(transformers, kind)(**entries), scene(683, 1024)
     preprocessing = read_preprocessing(entries, kind)
     record = DecodedRecord(photo, np.full((1, 1), 255, np.uint8), (0.0, 0.0), -1)
-    square = evaluation_views(record, 1, framing(preprocessing))[0][0]
+    square = evaluation_views(record, 1, preprocessing.framing)[0][0]
     np.testing.assert_array_equal(square, oracles_image.squares(theirs, photo))
     pixels = np.asarray(theirs([photo], return_tensors="np")["pixel_values"][0], np.float32)
     ours = preprocessing.normalize(jnp.asarray(square)[None], jnp.dtype(jnp.float32))[0]

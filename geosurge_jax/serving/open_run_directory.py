@@ -1,0 +1,39 @@
+"""A run directory for inference on the devices of this process."""
+
+import dataclasses
+from pathlib import Path
+
+from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
+from geosurge_jax.experiment.exported import with_compute_dtype
+from geosurge_jax.experiment.open_run import open_run
+from geosurge_jax.experiment.trained_model import TrainedModel
+from geosurge_jax.experiment.workdir import Workdir, read_record
+from geosurge_jax.training.mesh import MeshConfig
+
+
+def open_run_directory(folder: Path, dtype: str | None, devices: int) -> TrainedModel:
+    """Opens a run by its directory alone: `run.json` holds its config.
+
+    Args:
+        folder: with `run.json`.
+        dtype: compute type; None for the run's own.
+        devices: of this process.
+
+    Raises:
+        ValueError: one line that names what is missing or wrong.
+        CheckpointError: no sound checkpoint.
+    """
+    workdir = Workdir(folder.resolve())
+    config = parse(read_record(workdir)["config"])
+    return open_run(for_inference(config, dtype, devices), workdir)
+
+
+def for_inference(config: ExperimentConfig, dtype: str | None, devices: int) -> ExperimentConfig:
+    """Returns a run's config for the devices of this process, however many the run had."""
+    return dataclasses.replace(
+        config,
+        system=with_compute_dtype(config.system, dtype),
+        mesh=MeshConfig(-1, 1, 1),
+        training=dataclasses.replace(config.training, batch_size=devices, accumulation=1),
+        evaluation=dataclasses.replace(config.evaluation, batch_size=16 * devices),
+    )
