@@ -135,7 +135,7 @@ def read_logit_scale(path: Path) -> float:
         WeightsError: it holds something else than one finite number.
     """
     tensors = _open(path, LOGIT_SCALE)
-    values = [float(tensor) for tensor in tensors.values() if tensor.size == 1]
+    values = [float(tensor.item()) for tensor in tensors.values() if tensor.size == 1]
     if len(tensors) != 1 or len(values) != 1 or not math.isfinite(values[0]):
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         raise WeightsError(f"{path}: holds {quoted(shapes)} {values}: expected one finite number")

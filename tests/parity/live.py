@@ -2,6 +2,7 @@
 
 from tests.parity import (
     oracles_convolutional,
+    oracles_geoclip,
     oracles_image,
     oracles_location,
     oracles_segmentation,
@@ -15,6 +16,7 @@ ORACLES = (
     oracles_tokenizer.tokenizer_oracles,
     oracles_text.oracles,
     oracles_location.oracles,
+    oracles_geoclip.oracles,
     oracles_vit.oracles,
     oracles_convolutional.oracles,
     oracles_segmentation.oracles,
