@@ -8,12 +8,11 @@ of Russia is Europe, all of Turkey Asia, Hawaii North America.
 
 import functools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
+from geosurge_jax.geo.outlines import Outlines, pieces
 from geosurge_jax.geo.s2 import check_latlng
 from geosurge_jax.geo.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -29,24 +28,8 @@ CONTINENTS = (
 
 NEAREST_LAND_KM = 500.0
 
-_BANDS = 180  # of one degree of latitude: a point is compared with the edges of its band alone
-_POINTS_AT_A_TIME = 4096
+_POINTS_AT_A_TIME = 512
 _COAST_SPACING = 0.5  # degrees between points along a coast when looking for the nearest land
-
-
-@dataclass(frozen=True, eq=False)
-class _Edges:
-    """Edges of rings that reach into one band of latitude, [E] each, and their continents.
-
-    An edge runs from (latitude, longitude) to `end_latitude` and gains `slope` degrees of longitude
-    a degree of latitude. `membership` float32 [E, C] is 1 at the continent of the edge.
-    """
-
-    latitude: np.ndarray
-    longitude: np.ndarray
-    end_latitude: np.ndarray
-    slope: np.ndarray
-    membership: np.ndarray
 
 
 def land_outlines() -> list[np.ndarray]:
@@ -64,7 +47,7 @@ def on_land(latlng: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: a row is not finite or out of range; names the row and its value.
     """
-    return _containing(check_latlng(latlng)) >= 0
+    return _outlines().containing(check_latlng(latlng)) >= 0
 
 
 def continent_of(latlng: np.ndarray) -> np.ndarray:
@@ -76,11 +59,11 @@ def continent_of(latlng: np.ndarray) -> np.ndarray:
         ValueError: a row is not finite or out of range; names the row and its value.
     """
     latlng = check_latlng(latlng)
-    continents = _containing(latlng)
+    continents = _outlines().containing(latlng)
     at_sea = np.flatnonzero(continents < 0)
     coast, coast_continents = _coast()
     closest_cosine = np.cos(NEAREST_LAND_KM / EARTH_RADIUS_KM)
-    for rows in _pieces(at_sea, _POINTS_AT_A_TIME // 8):
+    for rows in pieces(at_sea, _POINTS_AT_A_TIME):
         cosines = unit_vectors(latlng[rows]) @ coast.T
         nearest = np.argmax(cosines, axis=1)
         close = np.take_along_axis(cosines, nearest[:, None], axis=1)[:, 0] >= closest_cosine
@@ -88,26 +71,9 @@ def continent_of(latlng: np.ndarray) -> np.ndarray:
     return continents
 
 
-def _containing(latlng: np.ndarray) -> np.ndarray:
-    """The continent whose outline holds each point, int32 [M], -1 at sea: the even-odd rule."""
-    latitude = latlng[:, 0]
-    longitude = np.where(latlng[:, 1] >= 180.0, latlng[:, 1] - 360.0, latlng[:, 1])
-    band = np.clip(np.floor(latitude).astype(np.int64) + 90, 0, _BANDS - 1)
-    order = np.argsort(band, kind="stable")
-    starts = np.searchsorted(band[order], np.arange(_BANDS + 1))
-    continents = np.full(len(latlng), -1, np.int32)
-    for index, edges in enumerate(_bands()):
-        for rows in _pieces(order[starts[index] : starts[index + 1]], _POINTS_AT_A_TIME):
-            y, x = latitude[rows, None], longitude[rows, None]
-            straddles = (edges.latitude <= y) != (edges.end_latitude <= y)
-            east = x < edges.longitude + (y - edges.latitude) * edges.slope
-            inside = (straddles & east).astype(np.float32) @ edges.membership % 2 == 1
-            continents[rows] = np.where(inside.any(axis=1), np.argmax(inside, axis=1), -1)
-    return continents
-
-
-def _pieces(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
+@functools.cache
+def _outlines() -> Outlines:
+    return Outlines([ring for _, ring in _rings()], np.array([owner for owner, _ in _rings()]))
 
 
 @functools.cache
@@ -119,26 +85,6 @@ def _rings() -> list[tuple[int, np.ndarray]]:
         for continent, name in enumerate(CONTINENTS)
         for ring in stored["rings"][name]
     ]
-
-
-@functools.cache
-def _bands() -> list[_Edges]:
-    """The edges that reach into each degree of latitude, from -90 up."""
-    start = np.concatenate([ring for _, ring in _rings()])
-    end = np.concatenate([np.roll(ring, -1, axis=0) for _, ring in _rings()])
-    continent = np.concatenate([np.full(len(ring), index) for index, ring in _rings()])
-    rises = start[:, 0] != end[:, 0]  # an edge along a parallel separates nothing
-    start, end, continent = start[rises], end[rises], continent[rises]
-    slope = (end[:, 1] - start[:, 1]) / (end[:, 0] - start[:, 0])
-    membership = np.eye(len(CONTINENTS), dtype=np.float32)[continent]
-    low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    bands = []
-    for south in range(-90, 90):
-        held = (low <= south + 1) & (high >= south)
-        bands.append(
-            _Edges(start[held, 0], start[held, 1], end[held, 0], slope[held], membership[held])
-        )
-    return bands
 
 
 @functools.cache
