@@ -13,6 +13,7 @@ import csv
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def main() -> None:
     with gzip.open(arguments.towns, "rt", encoding="utf-8") as file:
         towns = list(csv.DictReader(file))
     codes = sorted({*codes, *(town["country_code"] for town in towns)})
-    arrays = town_arrays(towns, codes) | ring_arrays(rings, ring_codes, codes)
+    arrays: dict[str, Any] = town_arrays(towns, codes) | ring_arrays(rings, ring_codes, codes)
     arrays["country_codes"] = np.array(codes)
     arrays["country_names"] = np.array([names.get(code, "") for code in codes])
     with atomic_file(DATA_FILE) as file:

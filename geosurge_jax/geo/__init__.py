@@ -1,4 +1,6 @@
-"""The sphere: distances, S2 cells, partitions and hierarchies of geocells, coarse land. NumPy only.
+"""The sphere: distances, S2 cells, partitions and hierarchies of geocells, coarse land, place names.
+
+NumPy, and SciPy for nearest towns.
 
 `latlng` is always degrees, latitude first, [..., 2].
 """
@@ -24,6 +26,7 @@ from geosurge_jax.geo.overlapping import (
     sets_from_arrays,
 )
 from geosurge_jax.geo.partition import Partition, build_partition
+from geosurge_jax.geo.place_names import PlaceName, name_places
 from geosurge_jax.geo.places_csv import read_places_csv
 from geosurge_jax.geo.planned import planned_hierarchy
 from geosurge_jax.geo.s2 import (
@@ -57,6 +60,7 @@ __all__ = [
     "Hierarchy",
     "OverlappingSets",
     "Partition",
+    "PlaceName",
     "atomic_file",
     "build_hierarchy",
     "build_partition",
@@ -77,6 +81,7 @@ __all__ = [
     "leaf_ranges",
     "link_partitions",
     "load_hierarchy",
+    "name_places",
     "on_land",
     "parent_ids",
     "planned_hierarchy",

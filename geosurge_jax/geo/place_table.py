@@ -4,12 +4,15 @@ import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from geosurge_jax.geo.outlines import Outlines
 from geosurge_jax.geo.sphere import EARTH_RADIUS_KM, unit_vectors
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 DATA_FILE = Path(__file__).parent / "place_data" / "places.npz"
 SCALE = 10_000  # stored coordinates are integers of 0.0001 degrees, some 11 m
@@ -59,7 +62,7 @@ class PlaceTable:
         return np.where(owner >= 0, self.owner_country[owner].astype(np.int32), -1)
 
     @functools.cached_property
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> "KDTree":
         return _make_tree(self.latlng)
 
     @functools.cached_property
@@ -69,7 +72,7 @@ class PlaceTable:
         return np.array([self.country_codes.index(code) for code in drawn], np.int32)
 
     @functools.cached_property
-    def _family_trees(self) -> dict[int, tuple[np.ndarray, cKDTree]]:
+    def _family_trees(self) -> "dict[int, tuple[np.ndarray, KDTree]]":
         return {}
 
     def nearest_town(self, latlng: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,9 +98,12 @@ class PlaceTable:
         return rows[np.asarray(town)], _chord_to_km(chord)
 
 
-def _make_tree(latlng: np.ndarray) -> cKDTree:
+def _make_tree(latlng: np.ndarray) -> "KDTree":
+    # Imported when first used: importing `geosurge_jax.geo` stays as fast as NumPy.
+    from scipy.spatial import KDTree
+
     # Unbalanced trees answer as fast here and are built in a third of the time.
-    return cKDTree(unit_vectors(latlng), leafsize=64, balanced_tree=False, compact_nodes=False)
+    return KDTree(unit_vectors(latlng), leafsize=64, balanced_tree=False, compact_nodes=False)
 
 
 def _chord_to_km(chord: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from geographiclib.geodesic import Geodesic
 
 from geosurge_jax.geo.outlines import Outlines
-from geosurge_jax.geo.place_names import PlaceName, name_places
+from geosurge_jax.geo import PlaceName, name_places
 from geosurge_jax.geo.place_table import place_table
 from geosurge_jax.geo.waters import water_name
 
