@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from geographiclib.geodesic import Geodesic
 
-from geosurge_jax.geo.outlines import Outlines
 from geosurge_jax.geo import PlaceName, name_places
+from geosurge_jax.geo.outlines import Outlines
 from geosurge_jax.geo.place_table import place_table
 from geosurge_jax.geo.waters import water_name
 
@@ -73,6 +73,20 @@ def test_country_of_known_places(latlng, country):
 )
 def test_open_water(latlng, water):
     assert water_name(*latlng) == water
+
+
+def test_a_point_near_an_island_that_is_not_drawn_is_on_land():
+    """Funafuti is an atoll; the point is in its lagoon, 6 km from the town."""
+    place = name(-8.5, 179.15)
+    assert place.country == "Tuvalu" and 4 < place.town_distance_km < 8 and not place.water
+    assert name(-8.5, 178.9).water == "South Pacific Ocean"
+
+
+def test_the_smallest_country_is_found_by_its_outline():
+    # The outline of the Vatican is drawn 1.6 km too far west.
+    table = place_table()
+    country = table.country_at(np.array([[41.9016, 12.4334], [41.8902, 12.4922]]))
+    assert [table.country_codes[index] for index in country] == ["VA", "IT"]
 
 
 def test_a_point_at_sea_has_water_and_the_nearest_town():
