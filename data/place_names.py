@@ -24,6 +24,11 @@ from geosurge_jax.geo.place_table import DATA_FILE, SCALE
 # here. Siachen and the Indian Ocean Territories ("") take the country of the nearest town.
 _CODES = {"FRA": "FR", "NOR": "NO", "CYN": "CY", "SOL": "SO", "ATC": "AU", "KAS": "", "IOA": ""}
 
+# GeoNames lists the towns of Crimea in Ukraine, Natural Earth draws it as a polygon of Russia. A point there
+# would be named after a town across the sea, so the polygon goes to the country of its towns.
+# (Natural Earth's code, code of the towns, south, north, west, east in degrees)
+_BY_TOWNS = (("RU", "UA", 44.0, 46.5, 32.0, 37.0),)
+
 # Short names in use, where both sources have an official, abbreviated or outdated form.
 _NAMES = {
     "BN": "Brunei",
@@ -90,8 +95,17 @@ def read_countries(path: Path) -> tuple[set[str], list[np.ndarray], list[str]]:
         for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
             for ring in polygon:
                 rings.append(np.array(ring, np.float64)[:-1, ::-1])
-                ring_codes.append(code)
+                ring_codes.append(_code_by_towns(code, rings[-1]))
     return set(ring_codes), rings, ring_codes
+
+
+def _code_by_towns(code: str, ring: np.ndarray) -> str:
+    """The code that GeoNames lists the towns of a ring under, where the sources differ."""
+    (south, west), (north, east) = ring.min(axis=0), ring.max(axis=0)
+    for drawn, listed, low, high, left, right in _BY_TOWNS:
+        if code == drawn and low < south and north < high and left < west and east < right:
+            return listed
+    return code
 
 
 def town_arrays(towns: list[dict[str, str]], codes: list[str]) -> dict[str, np.ndarray]:

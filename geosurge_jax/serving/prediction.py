@@ -1,5 +1,6 @@
 """What a model says about one image: candidates, posterior, warnings, and how they are shown."""
 
+import functools
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Candidate:
     @cached_property
     def place(self) -> PlaceName:
         """Country, region and nearest town."""
-        return name_places(np.array([self.latlng], np.float64))[0]
+        return _place_of(*self.latlng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Prediction:
     @cached_property
     def place(self) -> PlaceName:
         """Country, region and nearest town of `latlng`."""
-        return name_places(np.array([self.latlng], np.float64))[0]
+        return _place_of(*self.latlng)
 
     def top(self, k: int) -> list[Candidate]:
         """Returns the k most likely support points, the most likely first; equal ones by their index.
@@ -203,6 +204,11 @@ class FailedPrediction:
 
 
 Outcome = Prediction | FailedPrediction
+
+
+@functools.lru_cache(maxsize=100_000)  # geocells and places of a gallery come again and again
+def _place_of(latitude: float, longitude: float) -> PlaceName:
+    return name_places(np.array([(latitude, longitude)], np.float64))[0]
 
 
 def _degrees(latlng: Sequence[float] | np.ndarray) -> tuple[float, float]:

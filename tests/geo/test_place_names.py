@@ -26,6 +26,7 @@ def name(latitude: float, longitude: float) -> PlaceName:
         ((64.147, -21.94), "Iceland"),  # Reykjavik
         ((41.9026, 12.4534), "Vatican City"),  # inside Rome
         ((41.8902, 12.4922), "Italy"),  # the Colosseum
+        ((44.95, 34.1), "Ukraine"),  # Simferopol: the country that GeoNames lists its towns in
         ((54.71, 20.51), "Russia"),  # Kaliningrad, between Poland and Lithuania
         ((-29.5, 28.2), "Lesotho"),  # a hole in South Africa
         ((-16.85, 180.0), "Fiji"),  # Taveuni lies across the antimeridian
