@@ -66,7 +66,11 @@ def _draw(lines: Iterable[tuple[str, ...]], file: TextIO) -> None:
         table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
     for cells in lines:
         table.add_row(*(Text(cell) for cell in cells))  # no markup in file names
-    Console(file=file).print(table)
+    console = Console(file=file)
+    # Written through `file`, which is a proxy while a progress bar is on the same terminal.
+    with console.capture() as drawn:
+        console.print(table)
+    file.write(drawn.get())
 
 
 def _write_aligned(lines: Iterable[tuple[str, ...]], widths: list[int], file: TextIO) -> None:
