@@ -97,7 +97,8 @@ def test_names_of_images(opened, folder, arguments, stdin, expected):
 
 
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(opened, folder):
-    (folder / "a[1].jpg").write_bytes(b"")
+    for name in ("a[1].jpg", "a1.jpg"):
+        (folder / name).write_bytes(b"")
     assert images(predict("a[1].jpg", "--format", "csv").stdout) == ["a[1].jpg"]
 
 
