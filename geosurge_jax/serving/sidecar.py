@@ -83,6 +83,8 @@ def sidecar_text(prediction: Prediction, radius_m: float | None = None) -> str:
         "dwc:decimalLongitude": f"{longitude:.{DECIMALS}f}",
         "dwc:georeferenceProtocol": protocol,
     }
+    if prediction.warnings:
+        properties["dwc:georeferenceRemarks"] = "; ".join(prediction.warnings)
     if radius_m is not None:
         metres = max(1, round(radius_m))  # Darwin Core forbids 0
         properties["exif:GPSHPositioningError"] = f"{metres}/1"

@@ -58,7 +58,7 @@ def test_a_failure_is_one_row_without_coordinates_in_every_format():
     (placemark,) = ElementTree.fromstring(written("kml", failed)).iter(f"{KML}Placemark")
     assert placemark.find(f"{KML}Point") is None
     assert failed.error in placemark.findtext(f"{KML}description")
-    assert "error: x.jpg: not an image" in written("table", failed)
+    assert "error: not an image" in written("table", failed)
     assert "calibrated" not in written("table", failed)
 
 

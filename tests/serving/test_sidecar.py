@@ -36,7 +36,7 @@ def image(tmp_path):
 
 
 def test_a_sidecar_holds_the_prediction_and_how_it_was_made(image):
-    one = prediction("IMG.jpg", latlng=(-33.856784, 151.215297), decision="distance")
+    one = prediction("IMG.jpg", latlng=(-33.856784, 151.215297), decision="distance", warnings=("toys",))
     path = write_sidecar(image, one, radius_m=1234.4)
     assert path.name == "IMG.jpg.xmp" and image.read_bytes() == b"pixels"
     found = properties(path.read_bytes())
@@ -49,11 +49,13 @@ def test_a_sidecar_holds_the_prediction_and_how_it_was_made(image):
     assert float(found[f"{DWC}decimalLongitude"]) == 151.215297
     for part in ("test model", "decision rule distance", f"geosurge_jax {__version__}"):
         assert part in found[f"{DWC}georeferenceProtocol"]
+    assert found[f"{DWC}georeferenceRemarks"] == "toys"
     assert found[f"{XMP}CreatorTool"] == f"geosurge_jax {__version__}"
 
 
 def test_without_a_radius_no_uncertainty_is_stated():
     found = properties(sidecar_text(prediction()))
+    assert f"{DWC}georeferenceRemarks" not in found
     assert not [name for name in found if "Uncertainty" in name or "Error" in name]
 
 

@@ -52,7 +52,8 @@ def write_table(records: Iterable[Record], file: TextIO) -> None:
 def _lines(record: Record) -> Iterator[tuple[str, ...]]:
     name = printable(record["image"])
     if record["error"] is not None:
-        yield name, "", "", "", "", f"error: {printable(record['error'])}"
+        reason = record["error"].removeprefix(f"{record['image']}: ")
+        yield name, "", "", "", "", f"error: {printable(reason)}"
     for row in rows_of(record):
         chance = "-" if row.probability is None else f"{row.probability:.2%}"
         place = (f"{row.latitude:.4f}", f"{row.longitude:.4f}", chance, printable(row.place))
