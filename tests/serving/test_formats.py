@@ -99,9 +99,12 @@ def test_any_name_can_be_written_and_read(name, tmp_path):
     elif name == "geojson":
         assert json.loads(text)["features"][2]["properties"]["image"] == HOSTILE
     elif name == "kml":
-        names = [one.findtext(f"{KML}name") for one in ElementTree.fromstring(text.encode())[0][1:]]
+        marks = list(ElementTree.fromstring(text.encode()).iter(f"{KML}Placemark"))
+        names = [one.findtext(f"{KML}name") for one in marks]
         expected = r"""a\x00\x1b[31m\udcff\ud800<&>]]>"'\ufffe\né.jpg"""
-        assert [html.unescape(one) for one in names] == [expected] * 2
+        assert names == [expected] * 2
+        warning = marks[0].findtext(f"{KML}description").split("<br/>\n")[-1]
+        assert html.unescape(warning) == f"warning: {expected}"
 
 
 def test_kml_puts_longitude_first_and_tells_candidates_and_warnings():
@@ -109,7 +112,7 @@ def test_kml_puts_longitude_first_and_tells_candidates_and_warnings():
     (placemark,) = root.iter(f"{KML}Placemark")
     coordinates = placemark.findtext(f"{KML}Point/{KML}coordinates")
     np.testing.assert_allclose([float(x) for x in coordinates.split(",")], SUPPORT[1, ::-1], 1e-6)
-    lines = placemark.findtext(f"{KML}description").splitlines()
+    lines = placemark.findtext(f"{KML}description").split("<br/>\n")
     assert lines[0].startswith("1. -33.90000, 151.20000 (70.00%) near")
     assert lines[1].startswith("2. 48.85661, 2.35222 (25.00%) near")
     assert lines[2:] == ["Probabilities are not calibrated.", "warning: trained on toys"]

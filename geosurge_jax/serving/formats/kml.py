@@ -45,18 +45,14 @@ def _placemark(record: Record) -> str:
         # KML puts longitude first, like GeoJSON.
         coordinates = f"{rows[0].longitude:.6f},{rows[0].latitude:.6f}"
         point = f"<Point><coordinates>{coordinates}</coordinates></Point>\n"
-    description = "\n".join(_text(line) for line in lines)
+    # A description is HTML, which XML holds with its own escapes; a name is plain text.
+    description = "<br/>\n".join(escape(printable(line)) for line in lines)
     return (
-        f"<Placemark>\n<name>{_text(record['image'])}</name>\n"
-        f"<description>{description}</description>\n{point}</Placemark>\n"
+        f"<Placemark>\n<name>{escape(printable(record['image']))}</name>\n"
+        f"<description>{escape(description)}</description>\n{point}</Placemark>\n"
     )
 
 
 def _described(row: Row) -> str:
     chance = "decision rule" if row.probability is None else f"{row.probability:.2%}"
     return f"{row.rank}. {row.latitude:.5f}, {row.longitude:.5f} ({chance}) {row.place}"
-
-
-def _text(text: str) -> str:
-    # Google Earth reads a description as HTML once XML's escapes are resolved.
-    return escape(escape(printable(text)))
