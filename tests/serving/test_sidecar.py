@@ -36,7 +36,9 @@ def image(tmp_path):
 
 
 def test_a_sidecar_holds_the_prediction_and_how_it_was_made(image):
-    one = prediction("IMG.jpg", latlng=(-33.856784, 151.215297), decision="distance", warnings=("toys",))
+    one = prediction(
+        "IMG.jpg", latlng=(-33.856784, 151.215297), decision="distance", warnings=("toys",)
+    )
     path = write_sidecar(image, one, radius_m=1234.4)
     assert path.name == "IMG.jpg.xmp" and image.read_bytes() == b"pixels"
     found = properties(path.read_bytes())
