@@ -167,7 +167,7 @@ def test_evaluation_alone_gives_the_same_table(trained, datasets):
     assert (workdir / "scores.json").read_text() == before
 
 
-def test_prediction_places_photos_and_names_those_it_cannot_read(trained, datasets, tmp_path):
+def test_prediction_places_images_and_names_those_it_cannot_read(trained, datasets, tmp_path):
     from geosurge_jax.synthetic_earth.dataset import planet_records
 
     workdir, _ = trained
@@ -175,13 +175,18 @@ def test_prediction_places_photos_and_names_those_it_cannot_read(trained, datase
         (tmp_path / f"{record.id.replace('/', '_')}.jpg").write_bytes(record.image)
     (tmp_path / "broken.jpg").write_bytes(b"not a photo")
     done = run(workdir, datasets, "--mode=predict", tmp_path)
-    assert "broken.jpg" in done.stderr and "3 of 4 photos placed" in done.stderr
+    assert "broken.jpg" in done.stderr and "3 of 4 images placed" in done.stderr
     with (workdir / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len({row["file"] for row in rows}) == 3 and len(rows) == 15
-    assert all(abs(float(row["latitude"])) <= 90 for row in rows)
+    placed = [row for row in rows if not row["error"]]
+    assert len({row["image"] for row in placed}) == 3
+    assert [row["rank"] for row in placed if row["rank"] != "0"] == [*"12345"] * 3
+    assert all(abs(float(row["latitude"])) <= 90 for row in placed)
+    (failed,) = (row for row in rows if row["error"])
+    assert "broken.jpg" in failed["error"] and failed["latitude"] == ""
     features = json.loads((workdir / "predictions.geojson").read_text())["features"]
-    assert len(features) == 15 and features[0]["geometry"]["type"] == "Point"
+    points = [one for one in features if one["geometry"] is not None]
+    assert len(points) == len(placed) and points[0]["geometry"]["type"] == "Point"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_prediction_places_photos_and_names_those_it_cannot_read(trained, datase
             ("--mode=eval", "--config.evaluation.datasets=('tset',)"),
             "config.evaluation.datasets: 'tset'",
         ),
-        (("--mode=predict", "nowhere.jpg"), "nowhere.jpg: no such photo or folder"),
+        (("--mode=predict", "nowhere.jpg"), "nowhere.jpg: no such image or folder"),
         (("--mode=eval", "--config.evaluation.checkpoint=99"), "config.evaluation.checkpoint='99'"),
     ],
 )

@@ -1,6 +1,6 @@
 """Runs a system over batches: posterior to places, and what the truth says about both where it is known."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from geosurge_jax.evaluation.calibration import (
     grid_masses,
 )
 from geosurge_jax.evaluation.crops import average_over_crops
-from geosurge_jax.evaluation.decode import decide, parse_decision, top_locations
+from geosurge_jax.evaluation.decode import decide, parse_decision
 from geosurge_jax.evaluation.errors import PhotoErrors
 from geosurge_jax.evaluation.index import collect_index
 from geosurge_jax.evaluation.settings import EvaluationConfig
@@ -34,18 +34,14 @@ TRUTH_CELL = "truth_cell"
 
 @struct.dataclass
 class Places:
-    """The likeliest places of each photo of a batch, and the answer under the first decision.
+    """The answer to each image of a batch under the first decision rule.
 
     Attributes:
-        latlng: degrees `[B, k, 2]`, likeliest first.
-        log_prob: `[B, k]`.
         answer: degrees `[B, 2]`.
         index: which photo, int32 `[B]`.
         mask: 0 for padding, float32 `[B]`.
     """
 
-    latlng: jax.Array
-    log_prob: jax.Array
     answer: jax.Array
     index: jax.Array
     mask: jax.Array
@@ -114,8 +110,7 @@ def make_predict(system: System, mesh: Mesh, config: EvaluationConfig) -> Predic
     Args:
         system: its posterior is asked.
         mesh: where the results are replicated.
-        config: how many places for each photo, fewer where the posterior's support is smaller, and the
-            decision.
+        config: the decision rule.
 
     Returns:
         `(params, prepared, batch with image [B, C, H, W, 3]) -> Places`.
@@ -124,9 +119,8 @@ def make_predict(system: System, mesh: Mesh, config: EvaluationConfig) -> Predic
 
     def predict(params: Params, prepared: Prepared, batch: dict[str, jax.Array]) -> Places:
         posterior = _posterior(system, params, prepared, batch)
-        latlng, log_prob = top_locations(posterior, min(config.top_k, posterior.log_prob.shape[1]))
         answer = decide(posterior, decisions, config.decision_points)[:, 0]
-        return Places(latlng, log_prob, answer, batch["index"], batch["mask"])
+        return Places(answer, batch["index"], batch["mask"])
 
     return jax.jit(predict, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
@@ -267,20 +261,3 @@ class Evaluator:
                 )
                 errors[name] = errors[name].merge(answered)
         return ScoredPhotos(errors, collect(calibration))
-
-
-def predict_places(
-    evaluator: Evaluator,
-    params: Params,
-    prepared: Prepared,
-    batches: Iterable[Mapping[str, np.ndarray]],
-) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields (index, latlng [k, 2], log_prob [k], answer [2]) for each photo that could be read."""
-    for batch in batches:
-        places: Any = evaluator.predict(params, prepared, evaluator.put(batch))
-        places = jax.device_get(places)
-        for index, mask, latlng, log_prob, answer in zip(
-            places.index, places.mask, places.latlng, places.log_prob, places.answer, strict=True
-        ):
-            if mask > 0:
-                yield int(index), latlng, log_prob, answer

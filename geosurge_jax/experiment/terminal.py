@@ -11,7 +11,6 @@ from rich.table import Table
 
 from geosurge_jax import progress as progress_bar
 from geosurge_jax.evaluation import tables
-from geosurge_jax.serving.outputs import Prediction
 from geosurge_jax.systems.contract import System
 from geosurge_jax.training.loop import Report
 from geosurge_jax.training.parameters import ParameterRow
@@ -20,7 +19,6 @@ T = TypeVar("T")
 
 __all__ = [
     "CONSOLE",
-    "print_predictions",
     "print_results",
     "print_system",
     "print_table",
@@ -84,19 +82,6 @@ def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[
             progress.update(task, completed=step, rate=rate, loss=f"{loss:.3f}")
 
         yield report
-
-
-def print_predictions(predictions: Sequence[Prediction], asked: str) -> None:
-    """Prints the place of each; `asked` heads the first column."""
-    table = Table()
-    table.add_column(asked)
-    for heading in ("latitude", "longitude", "probability"):
-        table.add_column(heading, justify="right")
-    for prediction in predictions:
-        _, lat, lng, probability = prediction.rows()[0]
-        shown = "–" if probability is None else f"{probability:.3f}"
-        table.add_row(prediction.asked, f"{lat:.4f}", f"{lng:.4f}", shown)
-    CONSOLE.print(table)
 
 
 def print_table(shown: tables.Table) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -18,7 +17,6 @@ from geosurge_jax.input.images import (
     ImageDecodeError,
     Photo,
     decode_class_map,
-    decode_image,
     open_photo,
 )
 from geosurge_jax.input.views import cut_views
@@ -113,29 +111,6 @@ def unless_damaged(
     except ImageDecodeError as error:
         bad_records.report(index, split.location(index), _one_line(error))
         return None
-
-
-def read_file(
-    paths: Sequence[Path],
-    segmentation_paths: Sequence[Path | None] | None,
-    index: int,
-    bad_records: BadRecords,
-) -> DecodedRecord | None:
-    """Read and decode one plain photo file; None, after a report, where that fails."""
-    path = paths[index]
-    class_map = np.full((1, 1), UNKNOWN_CLASS, np.uint8)
-    try:
-        pixels = decode_image(path.read_bytes())
-        if segmentation_paths is not None and segmentation_paths[index] is not None:
-            path = segmentation_paths[index] or path
-            class_map = decode_class_map(path.read_bytes())
-    except OSError as error:
-        bad_records.report(index, str(path), error.strerror or _one_line(error))
-        return None
-    except ImageDecodeError as error:
-        bad_records.report(index, str(path), _one_line(error))
-        return None
-    return DecodedRecord(pixels, class_map, (0.0, 0.0), NO_SCENES)
 
 
 def evaluation_views(

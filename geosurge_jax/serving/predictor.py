@@ -277,7 +277,7 @@ class Predictor:
             )
         encoder = load_text_encoder(model_directory(source, "text_encoder", options))
         expected = next(iter(self.model.system.towers.values())).projection  # pyright: ignore[reportAttributeAccessIssue]
-        found = encoder.config.width
+        found = encoder.config.projection
         if found != expected:
             raise ValueError(
                 f"text_encoder={source!r}: makes vectors of width {found}, expected {expected}, that of the "

@@ -11,7 +11,6 @@ from geosurge_jax.evaluation.evaluator import (
     make_losses,
     make_predict,
     make_prepare,
-    predict_places,
 )
 from geosurge_jax.evaluation.scoring import Scoring
 from geosurge_jax.evaluation.settings import EvaluationConfig
@@ -131,17 +130,6 @@ def test_every_readable_photo_counts_once(evaluator, batches):
     kept = flat["mask"] > 0
     assert means["loss"] == pytest.approx(flat["image"][kept, :, 0, 0, 0].mean())
     assert means["right"] == pytest.approx(flat["cells"][kept].mean())
-
-
-def test_places_are_ranked_and_probabilities_averaged_over_crops(evaluator, batches):
-    places = list(predict_places(evaluator, {}, {}, batches))
-    probabilities = expected_probabilities(batches)
-    assert [index for index, *_ in places] == [i for i in range(13) if i != 10]
-    for index, latlng, log_prob, answer in places:
-        order = np.argsort(-probabilities[index])[:2]
-        np.testing.assert_allclose(np.exp(log_prob), probabilities[index][order], rtol=1e-4)
-        np.testing.assert_allclose(latlng, SUPPORT[order])
-        np.testing.assert_allclose(answer, nearest(probabilities[index][None])[0], atol=1e-3)
 
 
 @pytest.fixture(scope="module")

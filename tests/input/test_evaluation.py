@@ -6,7 +6,6 @@ from PIL import Image
 
 from geosurge_jax.input.bad_records import BadRecords, BadRecordsError
 from geosurge_jax.input.evaluation import Views, evaluation_batches
-from geosurge_jax.input.files import file_batches
 from geosurge_jax.input.geometry import Framing
 from geosurge_jax.input.images import decode_image
 
@@ -87,43 +86,3 @@ def test_unknown_protocols_are_refused_at_once(train_split):
         run(train_split, crops=3)
     with pytest.raises(ValueError, match=r"rows \[6\], expected some of 0 to 5"):
         run(train_split, rows=[6])
-
-
-def test_photo_files(tmp_path):
-    pixels = np.zeros((20, 30, 3), np.uint8)
-    pixels[:, :15] = (200, 40, 40)
-    classes = np.full((10, 15), 3, np.uint8)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the left of the file is the top of the photo
-    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    Image.fromarray(pixels).save(tmp_path / "plain.png")
-    Image.fromarray(classes).save(tmp_path / "map.png")
-    (tmp_path / "text.jpg").write_text("no photo")
-    names = ["turned.jpg", "plain.png", "missing.jpg", "text.jpg"]
-    bad = BadRecords("files", 4, 1.0)
-    batches = file_batches(
-        [tmp_path / name for name in names],
-        Views(batch_size=8, framing=Framing(10), crops=1),
-        bad_records=bad,
-        segmentation_paths=[None, tmp_path / "map.png", None, None],
-    )
-    (batch,) = batches
-    np.testing.assert_array_equal(batch["index"], [0, 1, 2, 3, -1, -1, -1, -1])
-    np.testing.assert_array_equal(batch["mask"], [1, 1, 0, 0, 0, 0, 0, 0])
-    turned, plain = batch["image"][0, 0, ..., 0], batch["image"][1, 0, ..., 0]
-    assert (turned[:4] > 150).all() and (turned[6:] < 50).all()
-    assert (plain[:, :4] > 150).all() and (plain[:, 6:] < 50).all()
-    assert (batch["segmentation"][0] == 255).all() and (batch["segmentation"][1] == 3).all()
-    assert (batch["latlng"] == 0).all()
-    assert bad.found[2] == (str(tmp_path / "missing.jpg"), "No such file or directory")
-    assert "not a picture" in bad.found[3][1]
-
-
-def test_class_maps_for_another_number_of_photos():
-    with pytest.raises(ValueError, match="1 segmentation maps, expected 2"):
-        file_batches(
-            ["a.jpg", "b.jpg"],
-            VIEWS,
-            bad_records=BadRecords("files", 2, 1.0),
-            segmentation_paths=[None],
-        )

@@ -1,0 +1,165 @@
+"""`geosurge predict`: images to results on stdout, or by way of a journal to a file."""
+
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geosurge_jax.serving.commands.exit_codes import ExitCode, tell
+from geosurge_jax.serving.commands.progress import Advance, progress
+from geosurge_jax.serving.exif_comparison import exif_error_km
+from geosurge_jax.serving.formats import FORMATS, Record, write_file
+from geosurge_jax.serving.images import readable_name
+from geosurge_jax.serving.journal import journal_path, open_journal
+from geosurge_jax.serving.prediction import Prediction
+from geosurge_jax.serving.predictor import Predictor
+from geosurge_jax.serving.sidecar import SidecarError, write_sidecar
+
+EXIF_ERROR = "exif_error_km"
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """What is asked of a Predictor.
+
+    Attributes:
+        names: image files.
+        form: name in `FORMATS`.
+        top_k: candidates of each image.
+        out: file for the results; None for stdout.
+        resume: continue the journal of earlier work.
+        maps: folder of segmentation maps; None for none.
+        compare_exif: report the distance to the position in the image's EXIF.
+        sidecar: write an XMP file beside each image.
+        settings: options that decide the results, by name; values for JSON.
+    """
+
+    names: Sequence[str]
+    form: str
+    top_k: int
+    out: Path | None
+    resume: bool
+    maps: Path | None
+    compare_exif: bool
+    sidecar: bool
+    settings: Mapping[str, Any]
+
+
+@dataclass
+class Tally:
+    """Counts over all images, those of resumed work included.
+
+    Attributes:
+        images: results.
+        failed: images that could not be read.
+        sidecars_kept: sidecars of other programs, which were not replaced.
+        exif_errors_km: distances to positions in EXIF.
+    """
+
+    images: int = 0
+    failed: int = 0
+    sidecars_kept: int = 0
+    exif_errors_km: list[float] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Counts one result."""
+        self.images += 1
+        self.failed += record["error"] is not None
+        if record.get(EXIF_ERROR) is not None:
+            self.exif_errors_km.append(record[EXIF_ERROR])
+
+
+def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
+    """Predicts where images were taken and writes the results.
+
+    Args:
+        predictor: what answers.
+        job: images and options.
+
+    Returns:
+        The command's exit code.
+
+    Raises:
+        JournalError: the journal beside the output file cannot be used; one line.
+        OSError: a file cannot be written.
+    """
+    tally = Tally()
+    try:
+        if job.out is None:
+            with progress(len(job.names)) as advance:
+                FORMATS[job.form](_results(predictor, job, job.names, tally, advance), sys.stdout)
+        else:
+            _to_file(predictor, job, job.out, tally)
+    except KeyboardInterrupt:
+        kept = f"; {tally.images:,} results are kept" if job.out else ""
+        how = "; run the same command with --resume to continue" if job.out else ""
+        tell(f"interrupted{kept}{how}")
+        return ExitCode.INTERRUPTED
+    _summarise(job, tally)
+    failed = tally.failed or tally.sidecars_kept
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> None:
+    settings = {**job.settings, "training step": predictor.model.provenance.step}
+    with open_journal(journal_path(out), settings, resume=job.resume) as journal:
+        done = set()
+        for record in journal.records():
+            done.add(record["image"])
+            tally.add(record)
+        waiting = [name for name in job.names if readable_name(name, 0) not in done]
+        if done:
+            tell(f"resumed: {len(done):,} results are there, {len(waiting):,} images are left")
+        with progress(len(done) + len(waiting), len(done)) as advance:
+            for record in _results(predictor, job, waiting, tally, advance):
+                journal.append(record)
+        write_file(job.form, journal.records(), out)
+        journal.remove()
+
+
+def _results(
+    predictor: Predictor, job: PredictJob, names: Sequence[str], tally: Tally, advance: Advance
+) -> Iterator[Record]:
+    """Yields the record of each image, in order, as soon as it is there."""
+    outcomes = predictor.predict(iter(names), segmentation_maps=job.maps)
+    for name, outcome in zip(names, outcomes, strict=True):
+        record = outcome.to_dict(job.top_k)
+        if isinstance(outcome, Prediction):
+            if job.compare_exif:
+                record[EXIF_ERROR] = _compared(name, outcome)
+            if job.sidecar:
+                tally.sidecars_kept += not _sidecar_written(name, outcome)
+        yield record
+        # Only now has the consumer kept it.
+        tally.add(record)
+        advance()
+
+
+def _compared(name: str, prediction: Prediction) -> float | None:
+    error = exif_error_km(Path(name), prediction)
+    if error is not None:
+        tell(f"{prediction.image}: {error:,.1f} km from its EXIF position")
+    return error
+
+
+def _sidecar_written(name: str, prediction: Prediction) -> bool:
+    try:
+        write_sidecar(Path(name), prediction)
+    except (SidecarError, OSError) as error:
+        tell(f"sidecar not written: {error}")
+        return False
+    return True
+
+
+def _summarise(job: PredictJob, tally: Tally) -> None:
+    if job.compare_exif:
+        errors = tally.exif_errors_km
+        median = f", median error {statistics.median(errors):,.1f} km" if errors else ""
+        tell(f"{len(errors):,} of {tally.images:,} images carry an EXIF position{median}")
+    failed = f", {tally.failed:,} could not be read" if tally.failed else ""
+    if job.out is not None:
+        tell(f"{tally.images:,} images{failed} -> {job.out}")
+    elif failed:
+        tell(f"{tally.images:,} images{failed}")
