@@ -5,8 +5,8 @@
 
 transformers makes CLIP with random weights and torch writes it as ONNX, so torch, transformers, onnx and
 onnxruntime are needed (requirements-parity.txt). Ours loads the same weights, and every encoder must return
-the same vectors. The encoders run in turn, one call each, so that other work of the machine slows all of them.
-The rate compares medians.
+the same vectors. The encoders run in turn, one call each, so that other work of the machine slows
+all of them. The rate compares medians.
 
 With `--cores=1` every encoder has one thread, and seconds are those of the processor, not of the clock: other
 processes are then not counted, which makes ratios repeatable on a shared machine.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from geosurge_jax.interop.families.clip import FAMILY
@@ -43,8 +44,12 @@ def write_clip(model: str, folder: Path) -> Any:
 
     The folder gets it as transformers lays it out and as `model.onnx`, with any batch size.
     """
-    import torch
-    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+    import torch  # pyright: ignore[reportMissingImports]
+    from transformers import (  # pyright: ignore[reportMissingImports]
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        CLIPVisionModelWithProjection,
+    )
 
     size, rest = model.split("/")
     patch, side = (int(number) for number in rest.split("-"))
@@ -94,8 +99,8 @@ def load_clip(folder: Path) -> tuple[ViTConfig, Any]:
 
 def make_encoders(folder: Path, module: Any, image: np.ndarray, cores: int) -> dict[str, Encoder]:
     """Return the encoders by name, each a call on `image uint8 [B, H, W, 3]` that ends with its vectors."""
-    import onnxruntime
-    import torch
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+    import torch  # pyright: ignore[reportMissingImports]
 
     config, params = load_clip(folder)
     options = onnxruntime.SessionOptions()
@@ -104,7 +109,9 @@ def make_encoders(folder: Path, module: Any, image: np.ndarray, cores: int) -> d
         str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
     )
     torch.set_num_threads(cores)
-    normalised = np.asarray(config.preprocessing.normalize(jax.numpy.asarray(image), np.float32))
+    normalised = np.asarray(
+        config.preprocessing.normalize(jnp.asarray(image), jnp.dtype(jnp.float32))
+    )
     pixels = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
     training = jax.jit(lambda p, x: ViT(config).apply({"params": p}, x, train=False))
     inference = make_cpu_encoder(config, params)
@@ -115,7 +122,7 @@ def make_encoders(folder: Path, module: Any, image: np.ndarray, cores: int) -> d
 
     return {
         "onnxruntime": lambda: session.run(["pooled"], {"pixels": pixels})[0],
-        "ours for inference": lambda: np.asarray(inference(image).pooled),
+        "ours for inference": lambda: np.asarray(inference(jnp.asarray(image)).pooled),
         "ours for training": lambda: np.asarray(training(params, image).pooled),
         "torch": run_torch,
     }
