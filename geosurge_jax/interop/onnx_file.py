@@ -56,7 +56,7 @@ def write_onnx(folder: Path, system: System, params: Params, prepared: Prepared)
     side = system.preprocessing.image_size
     (batch,) = jax.export.symbolic_shape("B")
     # On the CPU, as accelerators round the factors of a matrix product.
-    with jax.default_device(jax.devices("cpu")[0]), _quiet("onnx_ir"):
+    with jax.default_device(jax.devices("cpu")[0]), _quiet("onnx_ir"), _quiet("jax2onnx"):
         try:
             converter.to_onnx(
                 posterior,
