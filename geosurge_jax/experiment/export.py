@@ -22,7 +22,7 @@ from geosurge_jax.experiment.workdir import open_trained, read_record
 from geosurge_jax.interop import geoclip_release
 from geosurge_jax.interop.families import TOWER_FAMILIES
 from geosurge_jax.interop.geoclip import location_encoder_entries, write_part
-from geosurge_jax.interop.onnx_export import write_onnx
+from geosurge_jax.interop.onnx_file import write_onnx
 from geosurge_jax.interop.stablehlo import write_artefact
 from geosurge_jax.interop.writing import write_model
 from geosurge_jax.systems.contract import Params, System

@@ -43,10 +43,11 @@ def frozen_tower(system: System, shapes: Params) -> tuple[str, TowerConfig]:
     Raises:
         ConfigError: there are several towers, or parts of the one are trained.
     """
-    if len(system.towers) > 1:
+    if len(system.towers) > 1 or not system.takes_features:
         raise ConfigError(
-            f"config.system_name={system.name!r}: expected a system with one image tower, "
-            f"where features stand in for photos; this one has {len(system.towers)}"
+            f"config.system_name={system.name!r}: expected a system with one image encoder "
+            f"that shares nothing with others before its end, where features stand in for images; this one "
+            f"has {len(system.towers)}"
         )
     (path, tower), *_ = system.towers.items()
     trained, _ = split_frozen(shapes, system.frozen_rules)

@@ -47,11 +47,14 @@ def class_shares(
     rows, columns = height // grid, width // grid
     cells = class_map.reshape(batch, grid, rows, grid, columns).transpose(0, 1, 3, 2, 4)
     cells = cells.reshape(batch, grid * grid, rows * columns).astype(jnp.int32)
+    # Not `//` and `%`: both need a remainder, which jax2onnx cannot write for a batch of any size.
+    high = jax.lax.div(cells, DIGIT_BASE)
+    low = cells - high * DIGIT_BASE
     high_digits = -(-classes // DIGIT_BASE)
     counts = jnp.einsum(
         "bcph,bcpl->bchl",
-        jax.nn.one_hot(cells // DIGIT_BASE, high_digits, dtype=dtype),
-        jax.nn.one_hot(cells % DIGIT_BASE, DIGIT_BASE, dtype=dtype),
+        jax.nn.one_hot(high, high_digits, dtype=dtype),
+        jax.nn.one_hot(low, DIGIT_BASE, dtype=dtype),
         preferred_element_type=jnp.float32,
     )
     counts = counts.reshape(batch, grid * grid, high_digits * DIGIT_BASE)

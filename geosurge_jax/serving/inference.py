@@ -13,7 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from geosurge_jax.evaluation.crops import average_over_crops
 from geosurge_jax.evaluation.decode import decide, parse_decision
 from geosurge_jax.experiment.trained_model import TrainedModel
+from geosurge_jax.models.cpu_encoder import make_cpu_encoder
+from geosurge_jax.models.tower import Features
 from geosurge_jax.models.towers import make_tower
+from geosurge_jax.models.vit_config import ViTConfig
 from geosurge_jax.systems.contract import Params, Prepared
 from geosurge_jax.systems.posterior import Posterior
 from geosurge_jax.training.mesh import process_rows, put_batch
@@ -81,14 +84,43 @@ def make_inference(model: TrainedModel, batch_size: int) -> Inference:
         vectors = (system.embed or image_vectors(model))(params, flat).astype(jnp.float32)
         return jnp.mean(vectors.reshape(-1, views, vectors.shape[-1]), axis=1)
 
+    encoder = cpu_encoder(model)
+
+    def encoded(batch: Mapping[str, jax.Array]) -> Mapping[str, Any]:
+        """On CPUs the image encoder runs as a program of its own, and its features stand in for images."""
+        return batch if encoder is None else {**batch, "image": encoder(batch["image"])}
+
+    answer_jit = jax.jit(answer, out_shardings=everywhere)
+    embed_jit = jax.jit(embed, out_shardings=everywhere)
     ask = system.query
     query = None if ask is None else jax.jit(lambda *a: answers(ask(*a)), out_shardings=everywhere)
     return Inference(
-        answer=jax.jit(answer, out_shardings=everywhere),
-        embed=jax.jit(embed, out_shardings=everywhere),
+        answer=lambda params, prepared, batch: answer_jit(params, prepared, encoded(batch)),
+        embed=lambda params, batch: embed_jit(params, encoded(batch)),
         query=query,
         buckets=_buckets(batch_size, model.mesh.size),
     )
+
+
+def cpu_encoder(model: TrainedModel) -> Callable[[jax.Array], Features] | None:
+    """Returns the model's image encoder in its fastest form on a CPU; None where it has no such form.
+
+    Returns:
+        `image uint8 [B, V, S, S, 3] -> Features` of shapes `[B, V, ...]`, compiled once for each shape.
+    """
+    (path, config), *more = model.system.towers.items()
+    device = model.mesh.devices.flat[0]
+    fits = isinstance(config, ViTConfig) and not more and model.system.takes_features
+    alone = device.platform == "cpu" and model.mesh.size == 1
+    if not fits or not alone or model.config.compute_dtype != "float32":
+        return None
+    encode = make_cpu_encoder(config, model.params[path])
+
+    def encoded(image: jax.Array) -> Features:
+        features = encode(image.reshape(-1, *image.shape[2:]))
+        return jax.tree.map(lambda x: x.reshape(*image.shape[:2], *x.shape[1:]), features)
+
+    return encoded
 
 
 def image_vectors(model: TrainedModel) -> Callable[[Params, Mapping[str, jax.Array]], jax.Array]:
@@ -121,8 +153,8 @@ def put_padded(
 
 def _one_view_a_row(batch: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], int]:
     """Folds `[B, V, ...]` into `[B * V, ...]`; returns V too."""
-    views = batch["image"].shape[1]
-    return {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}, views
+    views = batch["segmentation"].shape[1]
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), dict(batch)), views
 
 
 def _buckets(batch_size: int, devices: int) -> tuple[int, ...]:

@@ -60,13 +60,15 @@ def open_trained_model(
         raise ValueError(f"dtype={dtype!r}: expected one of {DTYPES}")
     if dtype is None and jax.default_backend() == "cpu":
         dtype = "float32"  # CPUs compute bfloat16 more slowly
-    mesh = make_mesh(MeshConfig(-1, 1, 1), jax.local_devices())
+    # A CPU is one device; more of them are simulated ones, for tests of programs of several devices.
+    devices = jax.local_devices()
+    mesh = make_mesh(MeshConfig(-1, 1, 1), devices[:1] if devices[0].platform == "cpu" else devices)
     folder = _folder(source, options)
     if (folder / "run.json").is_file():
         # Checkpoints and datasets need libraries that exports and releases do without, seconds of imports.
         from geosurge_jax.serving.open_run_directory import open_run_directory
 
-        model = open_run_directory(folder, dtype, mesh.size)
+        model = open_run_directory(folder, dtype, mesh)
     elif has_weight_files(folder) or is_release(_description(folder, source)):
         release = find_release(folder)
         clip = _backbone_folder(release.backbone_folder, release.backbone, backbone, options)

@@ -3,21 +3,25 @@
 import dataclasses
 from pathlib import Path
 
+from jax.sharding import Mesh
+
+from geosurge_jax.experiment import assembly
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.exported import with_compute_dtype
+from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.trained_model import TrainedModel
 from geosurge_jax.experiment.workdir import Workdir, read_record
 from geosurge_jax.training.mesh import MeshConfig
 
 
-def open_run_directory(folder: Path, dtype: str | None, devices: int) -> TrainedModel:
+def open_run_directory(folder: Path, dtype: str | None, mesh: Mesh) -> TrainedModel:
     """Opens a run by its directory alone: `run.json` holds its config.
 
     Args:
         folder: with `run.json`.
         dtype: compute type; None for the run's own.
-        devices: of this process.
+        mesh: devices that hold the parameters, all of them replicas.
 
     Raises:
         ValueError: one line that names what is missing or wrong.
@@ -25,7 +29,9 @@ def open_run_directory(folder: Path, dtype: str | None, devices: int) -> Trained
     """
     workdir = Workdir(folder.resolve())
     config = parse(read_record(workdir)["config"])
-    return open_run(for_inference(config, dtype, devices), workdir)
+    adapted = for_inference(config, dtype, mesh.size)
+    model = assembly.make_model(adapted, load_geography(workdir), [*mesh.devices.flat])
+    return open_run(adapted, workdir, model)
 
 
 def for_inference(config: ExperimentConfig, dtype: str | None, devices: int) -> ExperimentConfig:

@@ -91,6 +91,8 @@ class System:
             valid; it is empty where `index_rows` is None.
         query: `(params, prepared, vectors [B, E]) -> Posterior` for a text tower's vectors of sentences; None
             where the system has no common space with texts.
+        takes_features: whether `Features` may stand in for images. False where an encoder exchanges tokens
+            with another one between its blocks.
         reads_segmentation: whether the posterior depends on the batch's segmentation maps.
         embed: `(params, batch) -> [B, E]`, the vector that the system compares images by; None where it has
             none, and the image encoder's own vector stands in.
@@ -115,6 +117,7 @@ class System:
     prepare: Callable[[Params, Index], Prepared] = prepare_nothing
     query: Callable[[Params, Prepared, jax.Array], Posterior] | None = None
     location_encoder: LocationEncoderConfig | None = None
+    takes_features: bool = True
     reads_segmentation: bool = False
     embed: Callable[[Params, Batch], jax.Array] | None = None
 

@@ -219,6 +219,7 @@ def build(config: TransLocatorConfig, hierarchy: Hierarchy, survey: Survey) -> S
         partition_rules=partition_rules(config),
         frozen_rules=config.frozen_rules,
         towers=config.towers,
+        takes_features=config.fusion in ("none", "late"),
         reads_segmentation=config.fusion != "none",
         flops=analytic_flops(config, cells),
         description=describe_levels(cells, config.table_row_multiple)

@@ -1,14 +1,19 @@
+import dataclasses
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from PIL import Image
 
 from geosurge_jax import Predictor
+from geosurge_jax.experiment.trained_model import on_mesh
 from geosurge_jax.serving.images import ImageError
 from geosurge_jax.serving.prediction import FailedPrediction
+from geosurge_jax.training.mesh import MeshConfig, make_mesh
 from tests.serving.releases import images
 
 
@@ -118,13 +123,28 @@ def test_several_threads_share_a_predictor(release, cache, monkeypatch):
     assert len({one.latlng for one in found}) > 1
 
 
-def test_one_program_serves_a_bucket(predictor, picture):
-    sizes = predictor._inference.buckets
-    assert sizes == (8,), "eight devices, eight images at most"
-    [*predictor.predict([picture] * 3)]
-    before = predictor._inference.answer._cache_size()
-    [*predictor.predict([picture] * 19)]
-    assert predictor._inference.answer._cache_size() == before
+def test_one_program_serves_a_bucket(release, cache, picture, caplog):
+    fresh = Predictor.from_pretrained(release, cache_dir=cache)
+    assert fresh._inference.buckets == (1, 2, 4, 8)
+    with jax.log_compiles():
+        [*fresh.predict([picture] * 3)]
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        [*fresh.predict([picture] * 4)]
+        assert "Compiling" not in caplog.text
+
+
+def test_eight_devices_answer_as_one(release, cache, predictor):
+    """On a mesh of eight devices, where the encoder is a part of the one program."""
+    one = predictor.model
+    mesh = make_mesh(MeshConfig(8, 1, 1))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    params = jax.device_put(jax.device_get(one.params), everywhere)
+    model = dataclasses.replace(one, mesh=mesh, params=params, precompute=on_mesh(one.system, mesh))
+    eight = Predictor(model)
+    assert eight._inference.buckets == (8,)
+    for found, expected in zip(eight.predict(images()), predictor.predict(images()), strict=True):
+        np.testing.assert_allclose(found.posterior.log_prob, expected.posterior.log_prob, atol=1e-4)
 
 
 def test_views_are_averaged(release, cache, picture):
