@@ -90,7 +90,7 @@ def read_countries(path: Path) -> tuple[set[str], list[np.ndarray], list[str]]:
     rings, ring_codes = [], []
     for feature in json.loads(path.read_text(encoding="utf-8"))["features"]:
         properties, geometry = feature["properties"], feature["geometry"]
-        code = _CODES.get(properties["adm0_a3"], properties["iso_a2"])
+        code: str = _CODES.get(properties["adm0_a3"], properties["iso_a2"])
         polygons = geometry["coordinates"]
         for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
             for ring in polygon:

@@ -111,9 +111,8 @@ def find_release(folder: Path) -> GeoClipRelease:
             raise WeightsError(
                 f"{folder}: no gallery; expected {GALLERY_FILE} here or in gps_gallery/"
             )
-        return GeoClipRelease(
-            folder, *(weights / name for name in _PARTS), gallery / GALLERY_FILE, BACKBONE, {}
-        )
+        encoder, head, scale = (weights / name for name in _PARTS)
+        return GeoClipRelease(folder, encoder, head, scale, gallery / GALLERY_FILE, BACKBONE, {})
     config = read_json(folder / "config.json")
     _check_type(folder, config, MODEL_TYPE)
     check_names(folder / WEIGHTS_FILE, (LOCATION_PREFIX, IMAGE_PREFIX, LOGIT_SCALE))

@@ -28,6 +28,6 @@ def keep_compiled_programs(folder: Path) -> None:
 
     JAX reads the environment variable JAX_COMPILATION_CACHE_DIR itself.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_COMPILE_SECONDS)

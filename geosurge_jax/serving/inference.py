@@ -110,9 +110,9 @@ def cpu_encoder(model: TrainedModel) -> Callable[[jax.Array], Features] | None:
     """
     (path, config), *more = model.system.towers.items()
     device = model.mesh.devices.flat[0]
-    fits = isinstance(config, ViTConfig) and not more and model.system.takes_features
+    fits = model.system.takes_features and not more and model.config.compute_dtype == "float32"
     alone = device.platform == "cpu" and model.mesh.size == 1
-    if not fits or not alone or model.config.compute_dtype != "float32":
+    if not isinstance(config, ViTConfig) or not fits or not alone:
         return None
     encode = make_cpu_encoder(config, model.params[path])
 

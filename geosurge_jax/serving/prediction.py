@@ -82,7 +82,7 @@ class Prediction:
         best = self.top(1)[0]
         if best.latlng == self.latlng:
             return best.probability
-        same = (self.posterior.latlng == np.float32(self.latlng)).all(axis=1)
+        same = (self.posterior.latlng == np.array(self.latlng, np.float32)).all(axis=1)
         return float(self.posterior.probability[same].max()) if same.any() else None
 
     @cached_property

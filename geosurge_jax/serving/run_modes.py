@@ -10,7 +10,7 @@ import jax
 from geosurge_jax.experiment import terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.experiment.trained_model import open_run
+from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.serving.formats import FORMATS, records, write_file
 from geosurge_jax.serving.images import SUFFIXES, images_of_folder, map_of

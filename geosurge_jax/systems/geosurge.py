@@ -6,6 +6,7 @@ level. Where the publication is silent the choice is a field of `GeoSurgeConfig`
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -202,6 +203,7 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
 
     def embed(params: Params, batch: Batch) -> jax.Array:
         """The visual vector v `[B, E]` that the geocells' vectors are compared with."""
+        captured: Any
         _, captured = model.apply(
             {"params": params},
             batch["image"],
@@ -209,7 +211,7 @@ def build(config: GeoSurgeConfig, hierarchy: Hierarchy, survey: Survey) -> Syste
             train=False,
             capture_intermediates=lambda module, _: module.name == "head",
         )
-        return captured["intermediates"]["head"]["__call__"][0]  # pyright: ignore[reportIndexIssue, reportArgumentType]
+        return captured["intermediates"]["head"]["__call__"][0]
 
     def loss(
         params: Params, memory: Memory, batch: Batch, key: jax.Array | None
