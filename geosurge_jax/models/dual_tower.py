@@ -67,7 +67,9 @@ class BranchAttention(nn.Module):
         """Maps vectors `branches [B, M, D]` of M branches to one `[B, D]`."""
         branches = constrain_batch(branches)
         x = constrain_batch(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(branches))
-        x = nn.Dropout(self.dropout, deterministic=not train)(nn.leaky_relu(x, _LEAK))
+        # Leaky ReLU in its parts: jax2onnx cannot write `nn.leaky_relu` with a slope of its own.
+        x = jnp.where(x >= 0, x, _LEAK * x)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
         score = nn.Dense(1, use_bias=False, dtype=self.dtype, name="score")(x)
         weight = jax.nn.softmax(score.astype(jnp.float32), axis=1)
         return jnp.sum(weight.astype(branches.dtype) * branches, axis=1)

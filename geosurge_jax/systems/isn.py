@@ -235,7 +235,7 @@ def build(config: IsnConfig, hierarchy: Hierarchy, survey: Survey) -> System:
     def posterior(params: Params, prepared: Prepared, batch: Batch) -> Posterior:
         del prepared
         networks, gate = apply(params, batch, None)
-        network = jnp.zeros(len(networks[0][0]), jnp.int32)
+        network = jnp.zeros(networks[0][0].shape[0], jnp.int32)
         scores = of_network(networks, network if gate is None else jnp.argmax(gate, axis=-1))
         log_prob = finest_cell_log_prob(scores, hierarchy, config.decision, config.missing_ancestor)
         return Posterior(latlng=jnp.asarray(cell_latlng), log_prob=log_prob)

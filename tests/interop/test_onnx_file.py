@@ -38,8 +38,14 @@ def build_small(name):
     raw.system.visual.preprocessing.image_size = checks.SIDE
     config = parse(raw.to_dict())
     entry, places = SYSTEMS[config.system_name], checks.training_places()
-    max_images = tuple(config.geocells.max_images) if name == "cplanet" else (200, 20)
-    hierarchy = checks.small_hierarchy((100,) if name in ("regression", "nearest") else max_images)
+    max_images = {
+        "cplanet": tuple(config.geocells.max_images),
+        "translocator": (200, 60, 20),
+        "regression": (100,),
+        "nearest": (100,),
+        "planet_classifier": (100,),
+    }
+    hierarchy = checks.small_hierarchy(max_images.get(name, (200, 20)))
     system = entry.build(config.system, hierarchy, entry.survey(config.system, places, hierarchy))
     params = checks.made(system, checks.small_batch(system))
     index = {}
