@@ -90,7 +90,8 @@ def read_countries(path: Path) -> tuple[set[str], list[np.ndarray], list[str]]:
     rings, ring_codes = [], []
     for feature in json.loads(path.read_text(encoding="utf-8"))["features"]:
         properties, geometry = feature["properties"], feature["geometry"]
-        code: str = _CODES.get(properties["adm0_a3"], properties["iso_a2"])
+        name, iso = str(properties["adm0_a3"]), str(properties["iso_a2"])
+        code = _CODES.get(name, iso)
         polygons = geometry["coordinates"]
         for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
             for ring in polygon:
