@@ -118,7 +118,7 @@ def _accuracy(scores: Path | None) -> str:
             f"{first['comparison']} radius), decision rule `{first['decision']}`. Measured by "
             "`run.py --mode=eval`."
         )
-    except (OSError, ValueError, LookupError, TypeError, StopIteration) as error:
+    except (OSError, AttributeError, ValueError, LookupError, TypeError, StopIteration) as error:
         raise WeightsError(
             f"{scores}: not the scores of a run ({type(error).__name__}: {error})"
         ) from error
