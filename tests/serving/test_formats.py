@@ -114,7 +114,7 @@ def test_kml_puts_longitude_first_and_tells_candidates_and_warnings():
     np.testing.assert_allclose([float(x) for x in coordinates.split(",")], SUPPORT[1, ::-1], 1e-6)
     lines = placemark.findtext(f"{KML}description").split("<br/>\n")
     assert lines[0].startswith("1. -33.90000, 151.20000 (70.00%) Alexandria, New South Wales")
-    assert lines[1].startswith("2. 48.85661, 2.35222 (25.00%) near")
+    assert lines[1].startswith("2. 48.85661, 2.35222 (25.00%) Paris")
     assert lines[2:] == ["Probabilities are not calibrated.", "warning: trained on toys"]
 
 
