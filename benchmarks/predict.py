@@ -38,7 +38,7 @@ def compare_with_official(photo: Path, rounds: int) -> None:
         official.image_encoder.CLIP.save_pretrained(backbone)
         official.image_encoder.image_processor.save_pretrained(backbone)
         began = time.perf_counter()
-        wheel = Path(geoclip.__file__).parent / "model"
+        wheel = Path(str(geoclip.__file__)).parent / "model"
         predictor = Predictor.from_pretrained(wheel, backbone=backbone, cache_dir=backbone)
         predictor.predict(photo)
         print(f"ours, opened and first photo, gallery encoded: {time.perf_counter() - began:.1f} s")
@@ -50,7 +50,7 @@ def compare_with_official(photo: Path, rounds: int) -> None:
             began = time.perf_counter()
             prediction = predictor.predict(photo)
             ours.append(time.perf_counter() - began)
-            found = np.float32([one.latlng for one in prediction.top(5)])
+            found = np.array([one.latlng for one in prediction.top(5)], np.float32)
             np.testing.assert_array_equal(found, places.numpy())
     official_s, ours_s = float(np.median(theirs)), float(np.median(ours))
     print(f"official predict {official_s:.2f} s, ours {ours_s:.2f} s: {ours_s / official_s:.3f}")

@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from geosurge_jax.experiment import terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.experiment.exported import write_exported
+from geosurge_jax.experiment.exported import with_compute_dtype, write_exported
 from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.run_record import code_versions
 from geosurge_jax.experiment.trained_model import TrainedModel
@@ -25,6 +25,7 @@ from geosurge_jax.interop.geoclip import location_encoder_entries, write_part
 from geosurge_jax.interop.onnx_file import write_onnx
 from geosurge_jax.interop.stablehlo import write_artefact
 from geosurge_jax.interop.writing import write_model
+from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.systems.contract import Params, System
 from geosurge_jax.training.parameters import flatten, unflatten
 from geosurge_jax.training.stored import meet
@@ -85,6 +86,7 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str, formats: Sequence[str]) 
         "system": model.system.name,
         "dtype": dtype,
         "preprocessing": json.dumps(dataclasses.asdict(model.system.preprocessing)),
+        "warnings": json.dumps(model.provenance.warnings),
         **code_versions(),
     }
     write_exported(unfinished, model, host_params, host_prepared, described, read_record(workdir))
@@ -92,7 +94,8 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str, formats: Sequence[str]) 
     if "stablehlo" in formats:
         write_artefact(unfinished, model.system, host_params, host_prepared)
     if "onnx" in formats:
-        write_onnx(unfinished, model.system, host_params, host_prepared)
+        system = in_float32(model)
+        write_onnx(unfinished, system, host_params, host_prepared, model.provenance.warnings)
     if "geoclip" in formats:
         write_geoclip(unfinished / GEOCLIP_FOLDER, model, host_params)
     put_in_place(unfinished, workdir.export)
@@ -101,6 +104,12 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str, formats: Sequence[str]) 
         soft_wrap=True,
         highlight=False,
     )
+
+
+def in_float32(model: TrainedModel) -> System:
+    """Returns the model's system with float32 as its compute type: ONNX runtimes know little else on CPUs."""
+    config = with_compute_dtype(model.config, "float32")
+    return SYSTEMS[model.system.name].build(config, model.hierarchy, model.location_data)  # pyright: ignore[reportArgumentType]
 
 
 def write_parts(folder: Path, system: System, params: Params) -> None:

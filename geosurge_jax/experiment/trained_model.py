@@ -16,6 +16,10 @@ from geosurge_jax.interop.family import WeightsError
 from geosurge_jax.interop.foreign_file import quoted
 from geosurge_jax.systems.contract import Params, Prepared, System
 
+SYNTHETIC_WARNING = (
+    "trained on the synthetic Earth, a generated world: its places mean nothing for real photos"
+)
+
 
 @dataclass(frozen=True)
 class SegmentationSource:
@@ -62,6 +66,11 @@ class Provenance:
     segmentation: SegmentationSource | None = None
     backbone: tuple[str, str] | None = None
     text_encoder: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person has to know of every answer of the model; exports carry it too."""
+        return (SYNTHETIC_WARNING,) if self.synthetic else ()
 
 
 @dataclass(frozen=True)

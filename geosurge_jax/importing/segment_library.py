@@ -1,6 +1,6 @@
 """Any semantic segmentation model of transformers as a segmenter; the one file that imports it.
 
-torch and transformers are no dependencies of the project: requirements-segmenters.txt has them.
+torch and transformers are no dependencies of the project: the extra [segment] has them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from geosurge_jax.interop.hub import HUB
 
 _MISSING = (
     "--library transformers: torch and transformers are not installed; "
-    "pip install -r requirements-segmenters.txt"
+    'pip install "geosurge_jax[segment]"'
 )
 
 

@@ -71,7 +71,8 @@ def load(folder: str | Path) -> ExportedModel:
     artefact = export.deserialize(bytearray((Path(folder) / ARTEFACT).read_bytes()))
     params, description = read_tensors(Path(folder) / PARAMETERS)
     prepared, _ = read_tensors(Path(folder) / PREPARED)
-    description["preprocessing"] = json.loads(description["preprocessing"])
+    for name in ("preprocessing", "warnings"):
+        description[name] = json.loads(description[name])
     return ExportedModel(artefact, params, prepared, description)
 
 
@@ -97,7 +98,10 @@ def main(arguments: list[str]) -> None:
     """Places the photos of a .npy file."""
     if len(arguments) != 1 or not arguments[0].endswith(".npy"):
         sys.exit("usage: python exported_model.py PIXELS.npy, uint8 [B, S, S, 3]")
-    latlng, log_prob = load(Path(__file__).parent)(np.load(arguments[0]))
+    model = load(Path(__file__).parent)
+    for warning in model.description["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    latlng, log_prob = model(np.load(arguments[0]))
     best = np.argmax(log_prob, axis=1)
     support = np.broadcast_to(latlng, (*np.shape(log_prob), 2))
     places = support[np.arange(len(best)), best]

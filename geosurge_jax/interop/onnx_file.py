@@ -3,7 +3,7 @@
 import importlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,13 @@ class OnnxError(ValueError):
     """The model cannot be written as ONNX, or onnxruntime computes something else; one line."""
 
 
-def write_onnx(folder: Path, system: System, params: Params, prepared: Prepared) -> None:
+def write_onnx(
+    folder: Path,
+    system: System,
+    params: Params,
+    prepared: Prepared,
+    warnings: Sequence[str] = (),
+) -> None:
     """Write a system's posterior as `posterior.onnx`, and its preprocessing as `posterior.onnx.json`.
 
     The model maps `image uint8 [B, S, S, 3]` and `segmentation uint8 [B, S, S]` of any batch size to `latlng
@@ -39,6 +45,7 @@ def write_onnx(folder: Path, system: System, params: Params, prepared: Prepared)
         system: the system; its compute type must be float32.
         params: parameters in host memory.
         prepared: prepared arrays in host memory.
+        warnings: what a person has to know of every answer of the model.
 
     Raises:
         OnnxError: jax2onnx or onnxruntime is not installed, the system holds an operation that one of them
@@ -76,7 +83,7 @@ def write_onnx(folder: Path, system: System, params: Params, prepared: Prepared)
                 f"{system.name}: jax2onnx cannot write it as ONNX: {_first_line(error)}"
             ) from error
         _check(runtime, folder / MODEL, system, posterior)
-    description = json.dumps(describe(system), indent=2)
+    description = json.dumps({**describe(system), "warnings": [*warnings]}, indent=2)
     (folder / DESCRIPTION).write_text(description + "\n")
 
 

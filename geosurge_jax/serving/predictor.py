@@ -30,9 +30,6 @@ from geosurge_jax.serving.segmentation import (
 from geosurge_jax.systems.contract import Prepared
 from geosurge_jax.threads import batches_ahead
 
-SYNTHETIC_WARNING = (
-    "trained on the synthetic Earth, a generated world: its places mean nothing for real photos"
-)
 VIEWS = (1, 5, 10)
 
 
@@ -251,7 +248,7 @@ class Predictor:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings that hold for every prediction of this model."""
-        return (SYNTHETIC_WARNING,) if self.model.provenance.synthetic else ()
+        return self.model.provenance.warnings
 
     @functools.cached_property
     def _computed(self) -> Prepared:

@@ -324,7 +324,7 @@ def test_one_file_for_two_records_is_refused(dataset, tmp_path):
         ({"model": "nowhere", "batch_size": 9}, "9 photos a batch, expected a multiple of the 8"),
         ({"model": "nowhere", "short_side": 0}, "--short-side=0: expected 1 or more"),
         ({"model": "nowhere", "library": "other"}, "--library='other': expected one of native"),
-        ({"model": "nowhere", "library": "transformers"}, "pip install -r requirements-segmenters"),
+        ({"model": "nowhere", "library": "transformers"}, r'pip install "geosurge_jax\[segment\]"'),
         ({"maps": "nowhere", "class_table_file": "t.csv"}, "t.csv: no such file"),
     ],
 )

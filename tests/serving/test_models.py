@@ -9,10 +9,10 @@ from configs import cplanet, geosurge, regression
 from geosurge_jax import Predictor
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.experiment import export
+from geosurge_jax.experiment.trained_model import SYNTHETIC_WARNING
 from geosurge_jax.experiment.workdir import read_record, write_json
 from geosurge_jax.importing.segment_model import NativeSegmenter
 from geosurge_jax.interop.family import WeightsError
-from geosurge_jax.serving.predictor import SYNTHETIC_WARNING
 from tests.experiment.fresh import checkpoint
 from tests.parity.oracle import thaw
 
