@@ -1,5 +1,6 @@
 """Images as people hand them over (files, bytes, PIL images, arrays, folders), decoded to uint8 RGB."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,12 @@ from geosurge_jax.input.images import (
     rgb_pixels,
 )
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
+if importlib.util.find_spec("pillow_heif") is not None:  # the extra [heif]
+    from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+
+    register_heif_opener()
+    SUFFIXES = (*SUFFIXES, ".heic", ".heif")
 
 # One image: a file's name, its bytes, a PIL image, or an array uint8 [H, W, 3] or [H, W].
 ImageSource = str | Path | bytes | Image.Image | np.ndarray

@@ -1,6 +1,5 @@
 """From an image to a place: `Predictor`."""
 
-import dataclasses
 import functools
 import os
 import threading
@@ -13,10 +12,11 @@ import jax
 import numpy as np
 
 from geosurge_jax.experiment.trained_model import TrainedModel
-from geosurge_jax.interop.hub import HubOptions, model_directory
-from geosurge_jax.interop.text_encoder import TextEncoder, load_text_encoder
+from geosurge_jax.interop.hub import HubOptions
+from geosurge_jax.interop.text_encoder import TextEncoder
 from geosurge_jax.serving import images as image_sources
 from geosurge_jax.serving.cache import cache_folder, keep_compiled_programs
+from geosurge_jax.serving.description import describe_model
 from geosurge_jax.serving.images import ImageError, ImageSource
 from geosurge_jax.serving.inference import Answers, make_inference, put_padded
 from geosurge_jax.serving.open_model import open_trained_model
@@ -27,6 +27,7 @@ from geosurge_jax.serving.segmentation import (
     open_segmenter,
     recorded_segmenter,
 )
+from geosurge_jax.serving.text_query import open_text_encoder
 from geosurge_jax.systems.contract import Prepared
 from geosurge_jax.threads import batches_ahead
 
@@ -225,25 +226,7 @@ class Predictor:
 
     def describe(self) -> dict[str, str]:
         """Returns what is known of the model, as rows (name, value) for people."""
-        model, provenance = self.model, self.model.provenance
-        step = "" if provenance.step is None else str(provenance.step)
-        rows = {
-            "name": provenance.name,
-            "source": provenance.source,
-            "system": model.system.name,
-            "license": provenance.license or "not stated",
-            "training data": provenance.training_data,
-            "training step": step,
-            **dict(model.system.description),
-            "image size": f"{model.system.preprocessing.image_size} px",
-            "views": str(self.views),
-            "decision rule": model.decision,
-            "compute type": model.config.compute_dtype,
-            "devices": ", ".join(sorted({d.device_kind for d in model.mesh.devices.flat})),
-            "probabilities": "not calibrated",
-            "warnings": "; ".join(self.warnings),
-        }
-        return {name: value for name, value in rows.items() if value}
+        return describe_model(self.model, self.views)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -262,25 +245,7 @@ class Predictor:
 
     @functools.cached_property
     def _text_encoder(self) -> TextEncoder:
-        source, options = self._text_encoder_source, self._options
-        if not source:
-            source = self.model.provenance.text_encoder
-            # Nobody has named it here, so nothing is downloaded.
-            options = dataclasses.replace(options, local_files_only=True)
-        if not source:
-            raise ValueError(
-                f"model {self.model.provenance.name!r}: text_encoder is missing; expected the CLIP whose "
-                "image encoder the model has"
-            )
-        encoder = load_text_encoder(model_directory(source, "text_encoder", options))
-        expected = next(iter(self.model.system.towers.values())).projection  # pyright: ignore[reportAttributeAccessIssue]
-        found = encoder.config.projection
-        if found != expected:
-            raise ValueError(
-                f"text_encoder={source!r}: makes vectors of width {found}, expected {expected}, that of the "
-                "image encoder's projection"
-            )
-        return encoder
+        return open_text_encoder(self.model, self._text_encoder_source, self._options)
 
     def _stream(
         self,
