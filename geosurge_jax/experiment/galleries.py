@@ -17,6 +17,8 @@ from geosurge_jax.systems.contract import Params, Prepared
 from geosurge_jax.training.parameters import flatten
 
 GALLERY = "gallery"
+# Raised when the same encoder and places would give other vectors.
+FORMAT = 2
 
 
 def with_gallery(model: TrainedModel, path: Path) -> TrainedModel:
@@ -55,7 +57,7 @@ def with_stored_gallery(model: TrainedModel, folder: Path) -> TrainedModel:
     """
     if GALLERY not in model.location_data:
         return model
-    identity = hashlib.sha256(f"{__version__} {jax.__version__} {model.config}".encode())
+    identity = hashlib.sha256(f"{FORMAT} {__version__} {jax.__version__} {model.config}".encode())
     for name, leaf in sorted(flatten(model.params["location"]).items()):
         identity.update(name.encode())
         identity.update(np.asarray(leaf).tobytes())
