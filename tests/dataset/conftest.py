@@ -1,7 +1,7 @@
 import pytest
-from tests.importingset.ramp import write_ramps
 
 from geosurge_jax.dataset.reader import open_dataset
+from tests.dataset.ramp import write_ramps
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 import pytest
-from tests.importingset.ramp import ramp_records, write_ramps
 
 from geosurge_jax.dataset.reader import Split, open_dataset
 from geosurge_jax.dataset.record import Record
 from geosurge_jax.dataset.writer import write_dataset
+from tests.dataset.ramp import ramp_records, write_ramps
 
 
 @pytest.fixture(scope="session")

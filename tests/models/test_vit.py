@@ -81,7 +81,8 @@ def test_scanned_stack_equals_the_unrolled_one(params):
         else:
             stacked[name] = value
     scanned = dataclasses.replace(CONFIG, scan=True, remat=True)
-    np.testing.assert_allclose(apply(scanned, stacked), apply(CONFIG, params), atol=1e-6)
+    # Two programs: the sums of float32 come in another order where a CPU has other vectors.
+    np.testing.assert_allclose(apply(scanned, stacked), apply(CONFIG, params), rtol=1e-6, atol=1e-6)
 
 
 def test_patches_are_the_pixels_of_their_square():
