@@ -27,3 +27,17 @@ def test_an_import_defines_no_flags():
     before = set(flags.FLAGS)
     importlib.reload(command_line)
     assert set(flags.FLAGS) == before and "workdir" not in before
+
+
+def test_the_installed_command_finds_config_files_of_the_current_folder(tmp_path):
+    """-P keeps the current folder off Python's path, as it is for an installed command."""
+    code = "from geosurge_jax.serving.command import main; main()"
+    flags_of_run = ["--config=configs/geosurge.py:tiny", f"--workdir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "eval", *flags_of_run],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "no run here (run.json is missing); train first" in done.stderr

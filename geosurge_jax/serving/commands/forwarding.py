@@ -1,5 +1,8 @@
 """Modes of run.py as subcommands: their arguments are passed on as they are."""
 
+import os
+import sys
+
 import typer
 
 from geosurge_jax.serving.commands.help_text import forwarded_epilog
@@ -27,6 +30,8 @@ def _add(app: typer.Typer, mode: str, summary: str) -> None:
     def run(context: typer.Context) -> None:
         from geosurge_jax.serving import command_line
 
+        # Config files import the ones beside them, as for `python run.py` in the same folder.
+        sys.path.insert(0, os.getcwd())
         command_line.main([f"geosurge {mode}", f"--mode={mode}", *context.args])
 
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
