@@ -50,7 +50,9 @@ def test_the_location_encoder_alone(release, oracle):
     encoder = LocationEncoder.from_pretrained(release)
     vectors = encoder(oracle.inputs["gallery"])
     np.testing.assert_allclose(vectors, oracle.expected["locations"], atol=1e-5)
-    np.testing.assert_array_equal(encoder(oracle.inputs["gallery"][3:5]), vectors[3:5])
+    # Another number of rows is another program, whose sums may come in another order.
+    few = encoder(oracle.inputs["gallery"][3:5])
+    np.testing.assert_allclose(few, vectors[3:5], atol=1e-6)
     with pytest.raises(ValueError, match=r"latlng row 1 is \(91.0, 0.0\)"):
         encoder(np.array([[0.0, 0.0], [91.0, 0.0]]))
 
