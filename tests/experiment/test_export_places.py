@@ -5,9 +5,9 @@ import pytest
 from configs import geoclip
 from geosurge_jax.experiment import export
 from geosurge_jax.interop import exported_model
-from geosurge_jax.models import location_encoder
 from geosurge_jax.serving.location_encoder import LocationEncoder
 from tests.experiment.fresh import checkpoint
+from tests.models.location_twin import float64_location_encoder
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,10 @@ def exported(tmp_path_factory):
 
 
 def test_the_location_encoder_goes_out_for_others(exported):
-    folder, model, params = exported
+    folder, _, params = exported
     encoder = LocationEncoder.from_pretrained(folder)
     latlng = np.array([[48.85, 2.35], [-33.9, 151.2], [90.0, -180.0]])
-    expected = location_encoder.LocationEncoder(model.system.location_encoder).apply(
-        {"params": params["location"]}, latlng.astype(np.float32)
-    )
+    expected = float64_location_encoder(params["location"], latlng)
     np.testing.assert_allclose(encoder(latlng), expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match=r"latlng row 1 is \(91.0, 0.0\)"):
         encoder(np.array([[0.0, 0.0], [91.0, 0.0]]))

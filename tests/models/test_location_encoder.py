@@ -15,6 +15,7 @@ from geosurge_jax.models.projection_head import ProjectionHead, ProjectionHeadCo
 from geosurge_jax.training.layout import plan_layout
 from geosurge_jax.training.mesh import MeshConfig, make_mesh
 from geosurge_jax.training.parameters import flatten
+from tests.models.location_twin import float64_equal_earth
 
 ULP = 2.0**-23  # of float32 at 1
 CONFIG = LocationEncoderConfig(
@@ -29,17 +30,6 @@ def places(count=500):
     return np.concatenate([some, [[0, 0], [90, 0], [-90, 45], [10, 180], [10, -180]]]).astype(
         np.float32
     )
-
-
-def float64_equal_earth(latlng):
-    """Savric, Patterson and Jenny 2018, equations 4 and 5, and GeoCLIP's scale."""
-    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
-    latitude, longitude = np.radians(latlng.astype(np.float64)).T
-    t = np.arcsin(np.sqrt(3) / 2 * np.sin(latitude))
-    east = 2 * np.sqrt(3) * longitude * np.cos(t)
-    east /= 3 * (9 * a4 * t**8 + 7 * a3 * t**6 + 3 * a2 * t**2 + a1)
-    north = a4 * t**9 + a3 * t**7 + a2 * t**3 + a1 * t
-    return np.stack([east, north], 1) * 66.50336 / 180
 
 
 def float64_mercator(latlng):
