@@ -25,9 +25,9 @@ from rich.table import Table
 
 from geosurge_jax.geo.storage import atomic_file
 from geosurge_jax.importing.archives.contract import photo_id
-from geosurge_jax.importing.archives.members import name_problem
 from geosurge_jax.importing.download_fetch import USER_AGENT, Fetcher, Manners
 from geosurge_jax.importing.download_store import STORED, Outcome, PhotoStore
+from geosurge_jax.importing.file_names import name_problem
 from geosurge_jax.progress import track
 
 OUTCOMES_FILE = "outcomes.csv"

@@ -9,6 +9,7 @@ from PIL import Image
 from geosurge_jax.dataset.record import Record
 from geosurge_jax.importing.exif import exif_block
 from geosurge_jax.importing.folder_rows import Photo
+from geosurge_jax.importing.row_values import Rejection
 from geosurge_jax.importing.strip import is_jpeg, is_png, is_still_webp, strip_metadata
 from geosurge_jax.input.exif import orientation
 from geosurge_jax.input.images import decode_image
@@ -19,9 +20,21 @@ QUALITY = 95
 
 
 class FolderRecords:
-    """The records of one split, with a length; each iteration reads the files anew."""
+    """The records of one split; each iteration reads the files again.
+
+    Attributes:
+        failed: photos that could not be read again by the last iteration.
+    """
 
     def __init__(self, photos: Sequence[Photo], short_side: int | None, threads: int):
+        """Takes photos that were checked.
+
+        Args:
+            photos: of the split.
+            short_side: of a stored photo at most, in pixels; None = as it is.
+            threads: files that are read at a time.
+        """
+        self.failed: list[Rejection] = []
         self._photos = photos
         self._short_side = short_side
         self._threads = threads
@@ -30,7 +43,20 @@ class FolderRecords:
         return len(self._photos)
 
     def __iter__(self) -> Iterator[Record]:
-        return in_threads(self._record, self._photos, self._threads)
+        self.failed.clear()
+        for result in in_threads(self._guarded, self._photos, self._threads):
+            if isinstance(result, Record):
+                yield result
+            else:
+                self.failed.append(result)
+
+    def _guarded(self, photo: Photo) -> Record | Rejection:
+        """The record of a photo, or why the file that was checked gives none any more."""
+        try:
+            return self._record(photo)
+        except Exception as error:  # decoders and file systems have many ways to fail
+            said = " ".join(str(error).split()) or type(error).__name__
+            return Rejection(photo.row, photo.id, photo.file, f"unreadable file: {said}")
 
     def _record(self, photo: Photo) -> Record:
         segmentation = None

@@ -9,10 +9,14 @@ import numpy as np
 from geosurge_jax.dataset.shards import shard_file
 from geosurge_jax.dataset.splits import assign_splits
 from geosurge_jax.importing.chunks import ChunkIndex, read_index
+from geosurge_jax.importing.image_checks import placeholders
+from geosurge_jax.importing.near_copies import (
+    CopyGroups,
+    Fingerprints,
+    find_copies,
+    merged_groups,
+)
 from geosurge_jax.importing.row_values import Rejection
-
-PLACEHOLDER_COPIES = 10
-"""So many photos of different names with the same bytes are no photos: "no longer available"."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,19 @@ def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
     return Chosen(index, unit, tuple(units), np.unique(keys), tuple(rejections))
 
 
-def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_bytes: int) -> Plan:
+def copies_of(chosen: Chosen, bits: int) -> CopyGroups:
+    """Groups the identical and near-identical photos; `bits` of 64 differ at most in their hashes."""
+    index = chosen.index
+    return find_copies(Fingerprints(index.content, index.perceptual, index.hashed), bits)
+
+
+def make_plan(
+    chosen: Chosen,
+    copies: CopyGroups,
+    name: str,
+    fractions: Mapping[str, float],
+    shard_bytes: int,
+) -> Plan:
     """Plans the shards of all splits.
 
     Photos stand in the order of their shuffled places; a split is cut into the fewest shards of at most about
@@ -96,6 +112,7 @@ def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_b
 
     Args:
         chosen: At least one photo.
+        copies: Groups of these photos that stay in one split.
         name: Of the dataset.
         fractions: Share of each split.
         shard_bytes: Of a shard.
@@ -104,7 +121,7 @@ def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_b
         ValueError: Too few groups of photos for the splits.
     """
     index = chosen.index
-    split = assign_splits(index.group, fractions)
+    split = assign_splits(merged_groups(index.group, copies), fractions)
     place = np.lexsort((index.identity, index.order))
     shards, latlng = {}, {}
     for number, split_name in enumerate(fractions):
@@ -144,9 +161,8 @@ def _first_of_each_id(index: ChunkIndex) -> _Choice:
 
 
 def _no_placeholders(index: ChunkIndex) -> _Choice:
-    _, which, copies = np.unique(index.content, return_inverse=True, return_counts=True)
-    keep = copies[which] < PLACEHOLDER_COPIES
-    return keep, lambda at: f"placeholder: {copies[which[at]]} photos have the same bytes"
+    copies = placeholders(index.content)
+    return copies == 0, lambda at: f"placeholder: {copies[at]} photos have the same bytes"
 
 
 def _shard(file: str, members: np.ndarray, chosen: Chosen) -> ShardPlan:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from geosurge_jax.dataset.record import SCENE_COUNTS, SCENES, UNKNOWN_SCENE
+from geosurge_jax.untrusted_text import csv_cell
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def write_rejections(file: BinaryIO, rejections: Iterable[Rejection]) -> Counter
     kinds: Counter[str] = Counter()
     for rejection in rejections:
         kinds[rejection.kind] += 1
-        writer.writerow((rejection.row, rejection.id, rejection.file, rejection.reason))
+        texts = (csv_cell(text) for text in (rejection.id, rejection.file, rejection.reason))
+        writer.writerow((rejection.row, *texts))
     text.flush()
     text.detach()
     return kinds

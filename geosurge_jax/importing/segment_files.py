@@ -13,6 +13,8 @@ from geosurge_jax.dataset.rewritten_shard import NewMap
 from geosurge_jax.dataset.shards import StoredRecord
 from geosurge_jax.importing.segment_classes import read_class_table
 from geosurge_jax.importing.strip import strip_metadata
+from geosurge_jax.input.image_files import skip_reason
+from geosurge_jax.input.image_formats import without_suffix
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
 from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.threads import in_threads
@@ -41,8 +43,8 @@ class FileMaps:
         """
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder, expected PNG files {_FLAG}")
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
-        self._names = {name for name in names if not any(p[0] == "." for p in name.split("/"))}
+        names = (path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+        self._names = {name for name in names if not skip_reason(name)}
         if not self._names:
             raise ValueError(f"{folder}: no PNG files {_FLAG}")
         self._folder = folder
@@ -76,9 +78,7 @@ class FileMaps:
         """The file of a record, empty = none."""
         if f"{record}.png" in self._names:
             return f"{record}.png"
-        stem = record
-        for suffix in (".jpg", ".jpeg", ".png", ".webp"):
-            stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
+        stem = without_suffix(record)
         if f"{stem}.png" in self._names:
             return f"{stem}.png"
         last = stem.rpartition("/")[2]
