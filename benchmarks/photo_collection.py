@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.damaged_photos import MOST_PHOTOS, TROUBLES, photo
 from benchmarks.photo_archives import Stored
 from geosurge_jax.dataset.reader import open_dataset
-from geosurge_jax.importing.plan import PLACEHOLDER_COPIES
+from geosurge_jax.importing.image_checks import PLACEHOLDER_COPIES
 from geosurge_jax.input.image_files import MAX_FILE_BYTES
 
 COLUMNS: Sequence[str] = ("IMG_ID", "AUTHOR", "LAT", "LON", "S3_Label", "S16_Label", "S365_Label")

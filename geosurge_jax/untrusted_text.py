@@ -21,7 +21,19 @@ def printable(text: str) -> str:
 
 def readable_file_name(name: str | os.PathLike) -> str:
     r"""Returns a file name as text that UTF-8 can hold; other bytes appear as escapes such as `\xdf`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return encodable(os.fspath(name))
+
+
+def encodable(text: str) -> str:
+    r"""Returns a text that UTF-8 can hold.
+
+    Lone surrogates that stand for bytes of a file name (see `os.fsdecode`) become escapes such as `\xdf`,
+    others escapes such as `\ud800`.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def csv_cell(text: str) -> str:
@@ -29,5 +41,5 @@ def csv_cell(text: str) -> str:
 
     A text that begins like a formula and is no number gets a leading apostrophe, which spreadsheets hide.
     """
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
+    text = encodable(text).replace("\x00", "\\x00")
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

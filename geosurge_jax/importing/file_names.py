@@ -2,12 +2,16 @@
 
 from pathlib import PurePosixPath
 
+from geosurge_jax.untrusted_text import encodable
+
 _SHOWN = 120  # characters in a message
 
 
 def plain(text: str) -> str:
     """Returns text of unknown origin as it may stand in a message: one line of plain ASCII, not long."""
-    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")[1:-1]
+    text = encodable(text)
+    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return short.encode("unicode_escape").decode("ascii").replace("\\\\x", "\\x")
 
 
 def shown(name: str) -> str:

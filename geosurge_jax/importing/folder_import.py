@@ -19,11 +19,9 @@ from geosurge_jax.importing.folder_state import FILES_FILE, Memory, files_csv
 from geosurge_jax.importing.image_checks import placeholders
 from geosurge_jax.importing.near_copies import (
     NEAR_COPIES_FILE,
-    CopyGroups,
     Fingerprints,
-    find_copies,
-    merged_groups,
     near_copies_csv,
+    split_groups,
 )
 from geosurge_jax.importing.row_values import Rejection, rejections_csv, summary
 from geosurge_jax.progress import track
@@ -71,9 +69,11 @@ def import_folder(
         ValueError: no row survives, or there are too few authors or places to fill the splits.
     """
     photos, rejections = _checked(opened, options.threads)
-    copies = _copies(photos, options.near_copy_bits)
     keys = group_keys(np.array([p.latlng for p in photos]), [p.author for p in photos])
-    members = assign_splits(merged_groups(group_digests(keys), copies), options.shares)
+    groups, copies = split_groups(
+        group_digests(keys), _fingerprints(photos), options.near_copy_bits, len(options.shares)
+    )
+    members = assign_splits(groups, options.shares)
     splits = {
         split: FolderRecords(
             [photo for photo, member in zip(photos, members, strict=True) if member == number],
@@ -104,23 +104,20 @@ def import_folder(
         extra_files=beside,
         replace=True,
     )
+    _log.info("%s", copies.sentence())
     late = [failed for records in splits.values() for failed in records.failed]
     gone = {failed.file for failed in late}
     _report(
         written, opened, [p for p in photos if p.file not in gone], [*rejections, *late], splits
     )
-    _log.info("%s", copies.sentence(options.near_copy_bits))
     return written
 
 
-def _copies(photos: Sequence[Photo], bits: int) -> CopyGroups:
-    return find_copies(
-        Fingerprints(
-            np.array([photo.content_hash for photo in photos], np.uint64),
-            np.array([photo.perceptual_hash or 0 for photo in photos], np.uint64),
-            np.array([photo.perceptual_hash is not None for photo in photos], bool),
-        ),
-        bits,
+def _fingerprints(photos: Sequence[Photo]) -> Fingerprints:
+    return Fingerprints(
+        np.array([photo.content_hash for photo in photos], np.uint64),
+        np.array([photo.perceptual_hash or 0 for photo in photos], np.uint64),
+        np.array([photo.perceptual_hash is not None for photo in photos], bool),
     )
 
 

@@ -22,7 +22,7 @@ _POSITION_SUFFIXES = (
     *(".gpx", ".kml", ".kmz", ".xmp", ".xlsx", ".ods"),
 )
 _NAMED = 5  # unused tables named in a message
-_NOT_LISTED, _READ = "not in the table", "read for positions"
+_NOT_LISTED, _TABLE, _SIDECAR = "not in the table", "read as a table", "read as sidecars"
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,10 @@ class FolderSource:
     def closing_line(self, photos: Sequence[Photo], rejections: Sequence[Rejection]) -> str:
         """Returns what became of every file of the folder, in one line."""
         skipped = dict(self.listing.skipped)
-        read = [self.table] if self.table is not None else []
-        read += [photo.sidecar for photo in photos if photo.sidecar is not None]
-        for path in read:
-            if path.is_relative_to(self.folder):
-                skipped[path.relative_to(self.folder).as_posix()] = _READ
+        read = {photo.sidecar: _SIDECAR for photo in photos} | {self.table: _TABLE}
+        for path, reason in read.items():
+            if path is not None and path.is_relative_to(self.folder):
+                skipped[path.relative_to(self.folder).as_posix()] = reason
         stored = {photo.file for photo in photos}
         seen = set(self.listing.images) | stored
         rejected = {

@@ -28,11 +28,10 @@ from geosurge_jax.importing.import_source import IMPORTER, claim, is_finished
 from geosurge_jax.importing.near_copies import (
     DEFAULT_BITS,
     NEAR_COPIES_FILE,
-    CopyGroups,
     near_copies_csv,
 )
 from geosurge_jax.importing.photo_rows import PhotoRows, id_key, write_photo_rows
-from geosurge_jax.importing.plan import Chosen, Plan, choose_photos, copies_of, make_plan
+from geosurge_jax.importing.plan import Chosen, Plan, choose_photos, make_plan
 from geosurge_jax.importing.row_values import Rejection, write_rejections
 from geosurge_jax.importing.runners import Runner
 from geosurge_jax.importing.scatter import Scatter
@@ -127,20 +126,19 @@ def import_archive(
         rejections = _rejections(chunks, chosen, rows)
         if not len(chosen.index):
             raise _nothing_left(work, final, rejections)
-        copies = copies_of(chosen, job.near_copy_bits)
-        plan = make_plan(chosen, copies, job.name, job.fractions, job.shard_bytes)
+        plan = make_plan(chosen, job.name, job.fractions, job.shard_bytes, job.near_copy_bits)
         gather = Gather(chunks, _made(work / "shards"), _made(work / "notes"))
         shards = [shard for planned in plan.shards.values() for shard in planned]
         runner(gather, shards, f"writing {job.name}")
         of_files: Counter[str] = Counter()
         kinds = _finish(gather, job, source, plan, _counting(rejections, of_files))
         ids = [identity.decode() for identity in chosen.index.identity.tolist()]
-        (gather.shards / NEAR_COPIES_FILE).write_bytes(near_copies_csv(ids, copies))
+        (gather.shards / NEAR_COPIES_FILE).write_bytes(near_copies_csv(ids, plan.copies))
         if final.exists():
             os.rename(final, work / "replaced")
         os.rename(gather.shards, final)
         shutil.rmtree(work)
-        _report(job, contents, plan, kinds, of_files, copies)
+        _report(job, contents, plan, kinds, of_files)
     return final
 
 
@@ -244,7 +242,6 @@ def _report(
     plan: Plan,
     kinds: Counter[str],
     of_files: Counter[str],
-    copies: CopyGroups,
 ) -> None:
     counts = {split: len(latlng) for split, latlng in plan.latlng.items()}
     kept = ", ".join(f"{count} {split}" for split, count in counts.items())
@@ -252,7 +249,7 @@ def _report(
     if kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         _log.warning("rejected: %s; see %s", listed, REJECTED_FILE)
-    _log.info("%s", copies.sentence(job.near_copy_bits))
+    _log.info("%s", plan.copies.sentence())
     rows = kinds.total() - of_files.total()
     line = account("stored", sum(counts.values()), of_files, contents.skipped)
     _log.info("%s", f"{line}; {rows:,} rows rejected or without a file" if rows else line)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from geosurge_jax.untrusted_text import csv_cell
 NEAR_COPIES_FILE = "near-copies.csv"
 DEFAULT_BITS = 4
 """Bits of 64 in which the perceptual hashes of near copies differ at most."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,52 +44,92 @@ class CopyGroups:
     Attributes:
         group: number of each image's group, int64 `[M]`; an image without copies is a group of its own.
         sizes: how many images each group has, int64.
+        bits: in which perceptual hashes of a group's images differ at most; None = content alone was
+            compared.
     """
 
     group: np.ndarray
     sizes: np.ndarray
+    bits: int | None
 
     @property
     def copied(self) -> np.ndarray:
         """Whether an image has copies, bool `[M]`."""
         return self.sizes[self.group] > 1
 
-    def sentence(self, bits: int) -> str:
+    def sentence(self) -> str:
         """Returns how many groups there are, in one line."""
-        groups = int((self.sizes > 1).sum())
+        groups, copied = int((self.sizes > 1).sum()), int(self.copied.sum())
+        how = "equal bytes" if self.bits is None else f"at most {self.bits} of 64 bits differ"
         if not groups:
-            return f"no identical or near-identical images ({bits} of 64 bits)"
-        copied = int(self.copied.sum())
+            return f"no identical or near-identical images ({how})"
         return (
-            f"{copied:,} images have identical or near-identical copies, in {groups:,} groups "
-            f"(at most {bits} of 64 bits differ); each group stays in one split: see {NEAR_COPIES_FILE}"
+            f"{copied:,} images have identical or near-identical copies, in {groups:,} groups ({how}); each "
+            f"group stays in one split: see {NEAR_COPIES_FILE}"
         )
 
 
-def find_copies(images: Fingerprints, bits: int) -> CopyGroups:
+def find_copies(images: Fingerprints, bits: int | None) -> CopyGroups:
     """Groups images with equal content, or with perceptual hashes that differ in few bits, transitively.
 
     Args:
         images: fingerprints of M images.
-        bits: in which hashes differ at most, 0 to 8.
+        bits: in which hashes differ at most, 0 to 8; None = hashes are not compared.
 
     Raises:
         ValueError: bits out of range.
     """
     count = len(images.content)
     _, content = np.unique(images.content, return_inverse=True)
-    # Each hash once: of millions of images many share one, and pairs would be the square of their number.
-    hashes, of_image = np.unique(images.perceptual[images.hashed], return_inverse=True)
-    first, second = near_pairs(hashes, hashes, bits)
     contents = count + content
     offset = count + (int(content.max()) + 1 if count else 0)
-    edges = (
-        np.concatenate([np.arange(count), np.flatnonzero(images.hashed), offset + first]),
-        np.concatenate([contents, offset + of_image, offset + second]),
-    )
+    first, second = [np.arange(count)], [contents]
+    hashes = np.zeros(0, np.uint64)
+    if bits is not None:
+        # Each hash once: of millions of images many share one, and pairs would be the square of their number.
+        hashes, of_image = np.unique(images.perceptual[images.hashed], return_inverse=True)
+        near, other = near_pairs(hashes, hashes, bits)
+        first += [np.flatnonzero(images.hashed), offset + near]
+        second += [offset + of_image, offset + other]
+    edges = (np.concatenate(first), np.concatenate(second))
     group = _components(edges, offset + len(hashes))[:count]
     _, group = np.unique(group, return_inverse=True)
-    return CopyGroups(group, np.bincount(group))
+    return CopyGroups(group, np.bincount(group), bits)
+
+
+def split_groups(
+    groups: np.ndarray, images: Fingerprints, bits: int, splits: int
+) -> tuple[np.ndarray, CopyGroups]:
+    """Joins the groups of authors and places that splits must not tear apart with those of copies.
+
+    Small folders of images that resemble each other may fall into fewer groups than there are splits. Then
+    only images that are nearer to each other count as copies: the largest number of bits that fills all
+    splits.
+
+    Args:
+        groups: digest of each image's author or place, uint64 `[M]`.
+        images: fingerprints of the same M images.
+        bits: in which hashes of copies differ at most, 0 to 8.
+        splits: how many splits are to be filled.
+
+    Returns:
+        Digest of each image's joined group, uint64 `[M]`, and the groups of copies.
+
+    Raises:
+        ValueError: bits out of range.
+    """
+    for tried in (*range(bits, -1, -1), None):
+        copies = find_copies(images, tried)
+        merged = merged_groups(groups, copies)
+        if len(np.unique(merged)) >= splits:
+            break
+    if copies.bits != bits:
+        _log.warning(
+            "at most %d of 64 bits that differ leave too few groups for %d splits, so fewer images count as "
+            "near-identical: %s",
+            *(bits, splits, copies.sentence()),
+        )
+    return merged, copies
 
 
 def merged_groups(groups: np.ndarray, copies: CopyGroups) -> np.ndarray:

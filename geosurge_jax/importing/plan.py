@@ -13,8 +13,7 @@ from geosurge_jax.importing.image_checks import placeholders
 from geosurge_jax.importing.near_copies import (
     CopyGroups,
     Fingerprints,
-    find_copies,
-    merged_groups,
+    split_groups,
 )
 from geosurge_jax.importing.row_values import Rejection
 
@@ -64,10 +63,12 @@ class Plan:
     Attributes:
         shards: Of each split, in record order.
         latlng: Of each split, degrees, float64 [M, 2], in record order.
+        copies: Identical and near-identical photos, which are in one split, of all that were chosen.
     """
 
     shards: Mapping[str, tuple[ShardPlan, ...]]
     latlng: Mapping[str, np.ndarray]
+    copies: CopyGroups
 
 
 def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
@@ -92,18 +93,12 @@ def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
     return Chosen(index, unit, tuple(units), np.unique(keys), tuple(rejections))
 
 
-def copies_of(chosen: Chosen, bits: int) -> CopyGroups:
-    """Groups the identical and near-identical photos; `bits` of 64 differ at most in their hashes."""
-    index = chosen.index
-    return find_copies(Fingerprints(index.content, index.perceptual, index.hashed), bits)
-
-
 def make_plan(
     chosen: Chosen,
-    copies: CopyGroups,
     name: str,
     fractions: Mapping[str, float],
     shard_bytes: int,
+    near_copy_bits: int,
 ) -> Plan:
     """Plans the shards of all splits.
 
@@ -112,16 +107,18 @@ def make_plan(
 
     Args:
         chosen: At least one photo.
-        copies: Groups of these photos that stay in one split.
         name: Of the dataset.
         fractions: Share of each split.
         shard_bytes: Of a shard.
+        near_copy_bits: Bits in which the perceptual hashes of near copies differ at most.
 
     Raises:
         ValueError: Too few groups of photos for the splits.
     """
     index = chosen.index
-    split = assign_splits(merged_groups(index.group, copies), fractions)
+    images = Fingerprints(index.content, index.perceptual, index.hashed)
+    groups, copies = split_groups(index.group, images, near_copy_bits, len(fractions))
+    split = assign_splits(groups, fractions)
     place = np.lexsort((index.identity, index.order))
     shards, latlng = {}, {}
     for number, split_name in enumerate(fractions):
@@ -134,7 +131,7 @@ def make_plan(
             _shard(shard_file(name, split_name, at, count), part, chosen)
             for at, part in enumerate(np.split(members, bounds))
         )
-    return Plan(shards, latlng)
+    return Plan(shards, latlng, copies)
 
 
 def _joined(indexes: Sequence[ChunkIndex]) -> tuple[ChunkIndex, np.ndarray]:

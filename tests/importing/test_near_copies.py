@@ -6,6 +6,7 @@ from geosurge_jax.importing.near_copies import (
     find_copies,
     merged_groups,
     near_copies_csv,
+    split_groups,
 )
 
 
@@ -81,20 +82,40 @@ def test_groups_of_authors_are_joined_through_copies():
     assert all(merged[i] == authors[merged == merged[i]].min() for i in range(count))
 
 
+def test_images_that_are_alike_still_fill_the_splits(caplog):
+    """Hashes in a chain of one bit each: one group at one bit, single images at none."""
+    hashes = np.array([(1 << n) - 1 for n in range(6)], np.uint64)
+    content = np.array([0, 1, 2, 3, 4, 4], np.uint64)
+    given = Fingerprints(content, hashes, np.ones(6, bool))
+    authors = np.arange(10, 16, dtype=np.uint64)
+    merged, copies = split_groups(authors, given, 4, 3)
+    assert copies.bits == 0 and groups_of(merged) == {frozenset([n]) for n in range(4)} | {
+        frozenset([4, 5])
+    }
+    assert "too few groups for 3 splits" in caplog.text
+    caplog.clear()
+    merged, copies = split_groups(authors, given, 4, 1)
+    assert copies.bits == 4 and len(groups_of(merged)) == 1 and not caplog.text
+    merged, copies = split_groups(authors, given, 4, 6)
+    assert copies.bits is None and len(groups_of(merged)) == 5
+
+
 def test_images_without_copies_keep_their_groups():
     given = Fingerprints(np.arange(5, dtype=np.uint64), np.zeros(5, np.uint64), np.zeros(5, bool))
     copies = find_copies(given, 4)
     authors = np.array([7, 7, 3, 2**63, 1], np.uint64)
     np.testing.assert_array_equal(merged_groups(authors, copies), authors)
     assert near_copies_csv("abcde", copies) == b"group,id\n"
-    assert copies.sentence(4) == "no identical or near-identical images (4 of 64 bits)"
+    assert (
+        copies.sentence() == "no identical or near-identical images (at most 4 of 64 bits differ)"
+    )
 
 
 def test_the_table_of_copies_neutralizes_formulas():
     given = Fingerprints(np.array([1, 2, 1], np.uint64), np.zeros(3, np.uint64), np.zeros(3, bool))
     copies = find_copies(given, 4)
     assert near_copies_csv(["z", "b", "=a"], copies) == b"group,id\n0,'=a\n0,z\n"
-    assert copies.sentence(4).startswith("2 images have identical or near-identical copies, in 1")
+    assert copies.sentence().startswith("2 images have identical or near-identical copies, in 1")
 
 
 def test_no_images():
