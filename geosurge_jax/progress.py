@@ -40,13 +40,13 @@ def track(
         total: Number of items; None = the length of `items`, or no end shown where it has none.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True, markup=False)) as progress:
         task = progress.add_task(description, total=total or operator.length_hint(items) or None)
         for item in items:
             yield item

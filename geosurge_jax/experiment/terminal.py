@@ -26,7 +26,8 @@ __all__ = [
     "training_progress",
 ]
 
-CONSOLE = Console(stderr=True)  # quiet on all processes but the first
+# Names of files and datasets are no markup.
+CONSOLE = Console(stderr=True, markup=False)  # quiet on all processes but the first
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
@@ -92,7 +93,8 @@ def print_table(shown: tables.Table) -> None:
     for row in shown.rows:
         # An interval goes below its estimate, so that the table stays narrow.
         table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
-    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
+    width = max(CONSOLE.width, TABLE_WIDTH)
+    Console(stderr=True, width=width, markup=False).print(table)
     for note in shown.notes:
         CONSOLE.print(note, style="dim")
 

@@ -173,7 +173,7 @@ def _print_outcomes(counts: Counter[str]) -> None:
     table.add_column("share", justify="right")
     for kind, count in counts.most_common():
         table.add_row(kind, str(count), f"{count / counts.total():.1%}")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

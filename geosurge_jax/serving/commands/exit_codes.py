@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
+from geosurge_jax.untrusted_text import printable
+
 
 class ExitCode(enum.IntEnum):
     """What the command's exit code says."""
@@ -64,4 +66,4 @@ def fail(problem: object, code: ExitCode) -> typer.Exit:
 
 def tell(text: str) -> None:
     """Prints a line for people on stderr."""
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
