@@ -14,7 +14,6 @@ from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
 from geosurge_jax.input.image_files import account, list_images
-from geosurge_jax.input.image_formats import SUFFIXES
 from geosurge_jax.serving.formats import FORMATS, records, write_file
 from geosurge_jax.serving.images import map_of
 from geosurge_jax.serving.journal import Journal, journal_path, open_journal
@@ -107,7 +106,9 @@ def find_images(paths: Sequence[Path], maps: Path | None = None) -> tuple[list[P
             skipped += listing.reasons
             if not listing.images:
                 line = account("placed", 0, {}, listing.reasons)
-                raise ConfigError(f"{path}: no image here ({line}); expected {', '.join(SUFFIXES)}")
+                raise ConfigError(
+                    f"{path}: no image here ({line}); expected .jpg, .png, .heic, ..."
+                )
             images |= dict.fromkeys(path / name for name in listing.images)
         elif path.is_file():
             images[path] = None

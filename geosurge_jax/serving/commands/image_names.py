@@ -43,7 +43,7 @@ def image_names(arguments: Sequence[str], stdin: BinaryIO, maps: Path | None = N
             if os.path.isdir(name):
                 listing = list_images(Path(name), leave_out=maps)
                 skipped.update(listing.reasons)
-                names |= dict.fromkeys(os.path.join(name, image) for image in listing.images)
+                names |= dict.fromkeys(str(Path(name) / image) for image in listing.images)
             else:
                 names[name] = None
     return NamedImages(tuple(names), skipped)
