@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from geosurge_jax.dataset.reader import Dataset, open_dataset
+from geosurge_jax.importing import folder_photos, folder_rows
+from geosurge_jax.importing.audit import audit
 from geosurge_jax.importing.folder import main, prepare
 from geosurge_jax.input.images import decode_image
 
@@ -254,6 +256,65 @@ def test_authors_and_places_are_not_torn_apart(tmp_path):
             homes.setdefault(key, set()).add(name)
     assert len(homes) == 15
     assert all(len(names) == 1 for names in homes.values())
+
+
+def test_the_audit_of_a_folder_with_copies_finds_no_leak(tmp_path):
+    """Of 60 photos 15 are byte-identical copies and 15 re-encoded ones, by other authors elsewhere."""
+    rows = []
+    for i in range(60):
+        rows.append({"file": f"{i}.jpg", "lat": i + 1, "lng": 2 * i, "author": f"author {i}"})
+    source = folder_of(tmp_path / "p", rows)
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        detail = Image.fromarray(rng.integers(0, 256, (16, 16)).astype(np.uint8))
+        detail.resize((96, 96), Image.Resampling.BICUBIC).save(source / f"{i}.jpg", quality=95)
+    for i in range(15):
+        shutil.copy(source / f"{i}.jpg", source / f"{i + 15}.jpg")
+        Image.open(source / f"{i}.jpg").save(source / f"{i + 30}.jpg", quality=60)
+    path = prepare(tmp_path / "out", source)
+    dataset = open_dataset(path)
+    homes = {
+        record["id"]: name
+        for name in dataset.manifest.splits
+        for record in dataset.split(name).records
+    }
+    assert len(homes) == 60
+    for i in range(15):
+        assert homes[f"{i}.jpg"] == homes[f"{i + 15}.jpg"] == homes[f"{i + 30}.jpg"]
+    (row,) = audit(path, [path], tmp_path / "audit", 4, 25.0, 2).rows
+    assert row[2:5] == ("0", "0", "0")
+    assert len(set(homes.values())) == 3
+
+
+def test_a_file_that_goes_away_while_it_is_imported_is_a_rejected_row(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "p", good_rows(6))
+    original = folder_photos.stored_photo
+
+    def failing(content, *arguments, **named):
+        if content == (source / "2.jpg").read_bytes():
+            raise MemoryError
+        return original(content, *arguments, **named)
+
+    monkeypatch.setattr(folder_photos, "stored_photo", failing)
+    dataset = open_dataset(prepare(tmp_path / "out", source, fractions=(1, 0, 0)), verify=True)
+    assert set(records_of(dataset)) == {f"{i}.jpg" for i in (1, 3, 4, 5, 6)}
+    (row,) = rejected(dataset)
+    assert (row["file"], row["reason"]) == ("2.jpg", "unreadable file: MemoryError")
+
+
+def test_a_row_that_fails_in_an_unknown_way_is_a_rejected_row(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "p", good_rows(6))
+    original = folder_rows.check_image
+
+    def failing(content):
+        if content == (source / "2.jpg").read_bytes():
+            raise RecursionError("maximum recursion depth\nexceeded")
+        return original(content)
+
+    monkeypatch.setattr(folder_rows, "check_image", failing)
+    dataset = open_dataset(prepare(tmp_path / "out", source))
+    (row,) = rejected(dataset)
+    assert row["reason"] == "unreadable file: maximum recursion depth exceeded"
 
 
 def test_the_same_folder_is_not_imported_twice(tmp_path):
