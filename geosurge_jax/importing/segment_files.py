@@ -58,11 +58,24 @@ class FileMaps:
 
     @property
     def identity(self) -> Any:
-        """JSON value: a digest of the names and sizes of all files."""
+        """JSON value: a digest of the names and contents of all files.
+
+        Raises:
+            ValueError: A file cannot be read.
+        """
         digest = hashlib.sha256()
-        for name in sorted(self._names):
-            digest.update(f"{name}\t{(self._folder / name).stat().st_size}\n".encode())
+        names = sorted(self._names)
+        for name, content in zip(
+            names, in_threads(self._digest, names, self._threads), strict=True
+        ):
+            digest.update(f"{name}\t{content}\n".encode("utf-8", "surrogateescape"))
         return {"files": len(self._names), "sha256": digest.hexdigest()}
+
+    def _digest(self, name: str) -> str:
+        try:
+            return hashlib.sha256((self._folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ValueError(f"{self._folder / name}: {error.strerror} {_FLAG}") from None
 
     def __call__(self, records: Iterator[StoredRecord]) -> Iterator[NewMap]:
         """The map of each record, in order."""
