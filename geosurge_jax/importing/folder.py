@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.dataset.directory import finished_dataset
 from geosurge_jax.dataset.splits import assign_splits, check_fractions, group_digests, group_keys
@@ -197,8 +198,9 @@ def _licences(photos: Sequence[Photo]) -> str:
     return "; ".join(f"{count} photos: {licence}" for licence, count in counts.most_common())
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m data.folder", description=__doc__)
     parser.add_argument("--source", required=True, help="the folder of photos")
     parser.add_argument("--out", required=True, help="where datasets lie")
@@ -217,19 +219,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--short-side", type=int, help="largest short side in pixels")
     parser.add_argument("--threads", type=int, default=4, help="files read at a time")
     given: dict[str, Any] = vars(parser.parse_args(arguments))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    plain_logging()
     columns = {role: given[f"{role}_column"] for role in KNOWN_NAMES}
-    try:
-        prepare(
-            given["out"],
-            given["source"],
-            name=given["name"],
-            version=given["version"],
-            table=given["table"],
-            columns={role: column for role, column in columns.items() if column is not None},
-            fractions=given["fractions"],
-            short_side=given["short_side"],
-            threads=given["threads"],
-        )
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    prepare(
+        given["out"],
+        given["source"],
+        name=given["name"],
+        version=given["version"],
+        table=given["table"],
+        columns={role: column for role, column in columns.items() if column is not None},
+        fractions=given["fractions"],
+        short_side=given["short_side"],
+        threads=given["threads"],
+    )

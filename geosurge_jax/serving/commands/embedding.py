@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from geosurge_jax.command_end import ExitCode, tell
 from geosurge_jax.geo import atomic_file
-from geosurge_jax.serving.commands.exit_codes import ExitCode, tell
 from geosurge_jax.serving.commands.progress import progress
 from geosurge_jax.serving.images import readable_name
 from geosurge_jax.serving.prediction import FailedPrediction

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geosurge_jax.serving.commands.exit_codes import ExitCode, tell
+from geosurge_jax.command_end import ExitCode, tell
 from geosurge_jax.serving.commands.progress import Advance, progress
 from geosurge_jax.serving.exif_comparison import exif_error_km
 from geosurge_jax.serving.formats import FORMATS, Record, write_file
