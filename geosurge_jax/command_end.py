@@ -47,10 +47,21 @@ class NegativeAnswer(RuntimeError):
 
 
 class StoppedCommand(Exception):
-    """Base class of errors that are a message and an exit code of their own, without `error:`."""
+    """Base class of exceptions with a message that is no error, and an exit code of their own.
+
+    Attributes:
+        exit_code: what the process exits with.
+        speaks: whether this process prints the message; of several, one does.
+    """
 
     exit_code: int = ExitCode.INTERRUPTED
     speaks = True
+
+
+class SomeFailed(StoppedCommand):
+    """Some inputs failed, and the results name them. The command exits with 3."""
+
+    exit_code = ExitCode.SOME_FAILED
 
 
 class CommandEnd(SystemExit):

@@ -49,7 +49,7 @@ def started(
 
 def only_warnings(label: str) -> None:
     """Lets this process print warnings and errors alone, with its name; the first process prints the rest."""
-    terminal.CONSOLE.quiet = True
+    terminal.CONSOLE.quiet = terminal.RESULTS.quiet = True
     logging.getLogger("geosurge_jax").setLevel(logging.WARNING)
     form = logging.Formatter(f"{label}%(levelname)s: %(message)s")
     for handler in logging.root.handlers:

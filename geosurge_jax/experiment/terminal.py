@@ -1,4 +1,4 @@
-"""What a run says on the terminal: tables, and a progress bar with rate and time left."""
+"""Terminal output of a run: results on stdout, descriptions and progress on stderr."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +22,13 @@ __all__ = [
     "print_results",
     "print_system",
     "print_table",
+    "say",
     "track",
     "training_progress",
 ]
 
-CONSOLE = Console(stderr=True)  # quiet on all processes but the first
+CONSOLE = Console(stderr=True)  # progress and descriptions; quiet on all processes but the first
+RESULTS = Console()  # quiet likewise; stdout, where other programs read
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
@@ -56,6 +58,11 @@ def print_system(system: System, rows: Sequence[ParameterRow], *, features: bool
             f"photos are stored features: no augmentation, and {spared / 1e9:.3g} GFLOP of the frozen tower "
             "are spared"
         )
+
+
+def say(text: str) -> None:
+    """Prints a line of results on stdout, on the process that speaks."""
+    RESULTS.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def track(items: Iterable[T], description: str) -> Iterable[T]:
@@ -92,9 +99,10 @@ def print_table(shown: tables.Table) -> None:
     for row in shown.rows:
         # An interval goes below its estimate, so that the table stays narrow.
         table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
-    Console(stderr=True, width=max(CONSOLE.width, TABLE_WIDTH)).print(table)
+    if not RESULTS.quiet:
+        Console(width=max(RESULTS.width, TABLE_WIDTH)).print(table)
     for note in shown.notes:
-        CONSOLE.print(note, style="dim")
+        RESULTS.print(note, style="dim")
 
 
 def print_results(results: tables.Table, directory: Path, page: Path) -> None:
@@ -109,4 +117,4 @@ def print_results(results: tables.Table, directory: Path, page: Path) -> None:
         ("checkpoints", directory / "checkpoints"),
         ("geocells", directory / "geocells.npz"),
     ):
-        CONSOLE.print(f"{what + ':':16s}{where}", soft_wrap=True, highlight=False)
+        say(f"{what + ':':16s}{where}")

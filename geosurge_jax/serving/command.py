@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from geosurge_jax.command_end import ExitCode, one_line_errors, version_text
+from geosurge_jax.command_end import ExitCode, NothingDoneError, one_line_errors, version_text
 from geosurge_jax.serving.commands.exit_codes import fail, model_errors
 from geosurge_jax.serving.commands.forwarding import add_run_modes
 from geosurge_jax.serving.commands.help_text import epilog
@@ -180,6 +180,10 @@ def query(
     with model_errors():
         found = predictor.query(sentences)
     write_outcomes(form or "table", found, top_k, sys.stdout)
+    failed = sum(outcome.error is not None for outcome in found)
+    if failed == len(found):
+        raise NothingDoneError(f"none of {failed} sentences could be placed")
+    raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.OK)
 
 
 @app.command(epilog=epilog("embed"))

@@ -90,11 +90,14 @@ def test_a_finished_dataset_is_kept_or_made_again_as_asked(manual, prepared, tmp
     assert contents(tmp_path) == prepared
 
 
+KEPT = "interrupted; finished work is kept"
+
+
 def test_an_ended_import_goes_on(manual, prepared, tmp_path, monkeypatch):
     def ended(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match=KEPT):
         patch.setattr("geosurge_jax.importing.importer.make_plan", ended)
         build.main(["mp16", f"--manual_dir={manual}", f"--data_dir={tmp_path}"])
     assert [path.name for path in (tmp_path / "mp16").iterdir()] == [".importing-2.0.0"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geosurge_jax.command_end import ExitCode, tell
+from geosurge_jax.command_end import ExitCode, NothingDoneError, tell
 from geosurge_jax.serving.commands.progress import Advance, progress
 from geosurge_jax.serving.exif_comparison import exif_error_km
 from geosurge_jax.serving.formats import FORMATS, Record, write_file
@@ -83,6 +83,7 @@ def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
 
     Raises:
         JournalError: the journal beside the output file cannot be used; one line.
+        NothingDoneError: no image was placed; an earlier output file is kept.
         OSError: a file cannot be written.
     """
     tally = Tally()
@@ -98,8 +99,14 @@ def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
         tell(f"interrupted{kept}{how}")
         return ExitCode.INTERRUPTED
     _summarise(job, tally)
+    if tally.failed == tally.images:
+        raise NothingDoneError(f"none of {tally.images:,} images could be placed{_kept(job)}")
     failed = tally.failed or tally.sidecars_kept
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _kept(job: PredictJob) -> str:
+    return "" if job.out is None else f"; earlier results in {job.out} are kept"
 
 
 def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> None:
@@ -115,7 +122,8 @@ def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> 
         with progress(len(done) + len(waiting), len(done)) as advance:
             for record in _results(predictor, job, waiting, tally, advance):
                 journal.append(record)
-        write_file(job.form, journal.records(), out)
+        if tally.failed < tally.images or not out.exists():
+            write_file(job.form, journal.records(), out)
         journal.remove()
 
 
@@ -159,7 +167,7 @@ def _summarise(job: PredictJob, tally: Tally) -> None:
         median = f", median error {statistics.median(errors):,.1f} km" if errors else ""
         tell(f"{len(errors):,} of {tally.images:,} images carry an EXIF position{median}")
     failed = f", {tally.failed:,} could not be read" if tally.failed else ""
-    if job.out is not None:
+    if job.out is not None and tally.failed < tally.images:
         tell(f"{tally.images:,} images{failed} -> {job.out}")
     elif failed:
         tell(f"{tally.images:,} images{failed}")
