@@ -100,7 +100,7 @@ def one_line_errors(label: str = "", *, resumes: bool = False) -> Iterator[None]
     """Turns errors that a person can act on into one line on stderr and an exit code.
 
     Our own errors print `error: ...`: a `ValueError` is about a flag, a config key or an input and exits
-    with 2; `NothingDoneError`, other errors of ours and errors of the operating system exit with 1. Faults
+    with 2, and so does a missing file; `NothingDoneError`, other errors of ours and errors of the operating system exit with 1. Faults
     of the code keep their traceback. `--verbosity=1` of run.py shows every traceback.
 
     Args:
@@ -128,7 +128,8 @@ def one_line_errors(label: str = "", *, resumes: bool = False) -> Iterator[None]
         if line is None:
             raise
         LOG.debug("where it was raised", exc_info=True)
-        wrong = isinstance(error, ValueError) and not isinstance(error, NothingDoneError)
+        usage = isinstance(error, ValueError | FileNotFoundError)
+        wrong = usage and not isinstance(error, NothingDoneError)
         raise end(f"error: {label}{line}", ExitCode.USAGE if wrong else ExitCode.FAILED) from error
 
 

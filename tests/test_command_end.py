@@ -48,6 +48,7 @@ def test_faults_elsewhere_keep_their_traceback():
         (NothingDoneError("no image could be placed"), ExitCode.FAILED),
         (NegativeAnswer("the bits differ"), ExitCode.FAILED),
         (OSError(28, "No space left on device"), ExitCode.FAILED),
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), ExitCode.USAGE),
         (KeyboardInterrupt(), ExitCode.INTERRUPTED),
     ],
     ids=lambda value: type(value).__name__,

@@ -142,4 +142,4 @@ def write_reports(
     write_text(root / f"{stem}.md", f"## {title}\n\n{body}\n```\n{layout}```\n")
     fields = ",\n".join(report.to_json() for report in reports)
     write_text(root / f"{stem}.json", f"[{fields}]\n")
-    terminal.CONSOLE.print(f"reports: {root / stem}.md, .json", soft_wrap=True, highlight=False)
+    terminal.say(f"reports: {root / stem}.md, .json")

@@ -27,9 +27,9 @@ from geosurge_jax.experiment.league_runs import (
     read_finished,
     record_finished,
 )
+from geosurge_jax.experiment.paths import check_writable
 from geosurge_jax.experiment.workdir import (
     Workdir,
-    check_writable,
     locked,
     write_text,
 )

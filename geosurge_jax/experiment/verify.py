@@ -55,7 +55,7 @@ def run(raw: Mapping[str, Any], root: Path, steps: int) -> None:
                 state, sums = plan.step(state, model.evaluator.put(next(batches)))
                 if step in recorded:
                     compare(step, recorded[step], means(sums))
-    terminal.CONSOLE.print(
+    terminal.say(
         f"steps 1 to {max(recorded)}: all {len(recorded)} logged lines of metrics agree bit for bit "
         f"with {workdir.root / 'metrics.jsonl'}"
     )

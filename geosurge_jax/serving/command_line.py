@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(rest: list[str]) -> None:
     # Imported here so that --help answers at once.
     from geosurge_jax.experiment import compile, start
-    from geosurge_jax.experiment.workdir import local_path
+    from geosurge_jax.experiment.paths import local_path
 
     given = run_flags()
     _set_logging()
