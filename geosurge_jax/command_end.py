@@ -99,9 +99,9 @@ def raised_by_us(error: BaseException) -> bool:
 def one_line_errors(label: str = "", *, resumes: bool = False) -> Iterator[None]:
     """Turns errors that a person can act on into one line on stderr and an exit code.
 
-    Our own errors print `error: ...`: a `ValueError` is about a flag, a config key or an input and exits
-    with 2, and so does a missing file; `NothingDoneError`, other errors of ours and errors of the operating system exit with 1. Faults
-    of the code keep their traceback. `--verbosity=1` of run.py shows every traceback.
+    Our own errors print `error: ...`. A `ValueError` is about a flag, a config key or an input and exits with
+    2, and so does a missing file. `NothingDoneError`, other errors of ours and errors of the operating system
+    exit with 1. Faults of the code keep their traceback. `--verbosity=1` of run.py shows every traceback.
 
     Args:
         label: put before the message; names one of several processes.
