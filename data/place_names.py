@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from geosurge_jax.command_end import one_line_errors
+from geosurge_jax.command_end import one_line_errors, run_command
 from geosurge_jax.geo import atomic_file
 from geosurge_jax.geo.place_table import DATA_FILE, SCALE
 
@@ -154,4 +154,4 @@ def _lines(texts: list[str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("data.place_names")

@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ def _line(error: Exception) -> str | None:
     return None
 
 
-def plain_logging(level: int = logging.INFO, libraries: int = logging.WARNING) -> None:
+def plain_logging(level: int = logging.INFO, libraries: int = logging.ERROR) -> None:
     """Sends logs to stderr as plain sentences.
 
     Args:
@@ -157,10 +158,14 @@ def plain_logging(level: int = logging.INFO, libraries: int = logging.WARNING) -
         libraries: lowest level of all other messages.
     """
     for handler in [*logging.root.handlers]:
-        if type(handler).__module__.startswith("absl."):  # writes `I1127 12:00:00 folder.py:157]`
+        # absl's writes `I1127 12:00:00 folder.py:157]`, Python's default one `INFO:geosurge_jax...:`.
+        if type(handler) is logging.StreamHandler or type(handler).__module__.startswith("absl."):
             logging.root.removeHandler(handler)
-    logging.basicConfig(format="%(message)s")
+    ours = logging.StreamHandler()
+    ours.setFormatter(logging.Formatter("%(message)s"))
+    logging.root.addHandler(ours)
     logging.root.setLevel(libraries)
+    logging.getLogger("absl").setLevel(libraries)  # has a level of its own
     LOG.setLevel(level)
 
 
@@ -168,6 +173,27 @@ def version_text() -> str:
     """Return the versions that decide results, one a line; initialises no device."""
     lines = [f"geosurge_jax {__version__}", f"python {platform.python_version()}"]
     return "\n".join([*lines, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
+
+
+@contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """Lets Ctrl-C end the process in the middle of the block, in which nothing is written.
+
+    Libraries that are being imported catch `KeyboardInterrupt` here and there, and the command would go on.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        tell("interrupted")
+        os._exit(ExitCode.INTERRUPTED)
+
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run_command(module: str) -> None:
@@ -178,8 +204,10 @@ def run_command(module: str) -> None:
     Args:
         module: its full name.
     """
-    if sys.argv[1:] == ["--version"]:
-        print(version_text())
-        return
     with one_line_errors():
-        importlib.import_module(module).main()
+        if sys.argv[1:] == ["--version"]:
+            print(version_text())
+            return
+        with interrupted_at_once():
+            main = importlib.import_module(module).main
+        main()

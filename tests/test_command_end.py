@@ -75,12 +75,14 @@ def test_logs_are_plain_sentences_also_where_a_library_has_set_its_own_form(caps
     from absl import logging as absl_logging
 
     root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [absl_logging.get_absl_handler()])
+    others = [absl_logging.get_absl_handler(), logging.StreamHandler()]
+    monkeypatch.setattr(root, "handlers", others)
     level, own = root.level, logging.getLogger("geosurge_jax").level
     try:
         plain_logging()
         logging.getLogger("geosurge_jax.importing.folder").info("4 photos")
         logging.getLogger("tensorflow_datasets").info("a dataset was opened")
+        absl_logging.warning("a folder was looked at")
     finally:
         root.setLevel(level)
         logging.getLogger("geosurge_jax").setLevel(own)
@@ -102,6 +104,25 @@ def test_help_is_short_and_version_needs_no_other_argument():
             [sys.executable, "-m", "data.folder", flag], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0 and done.stdout.startswith(shown) and not done.stderr
+
+
+def test_ctrl_c_ends_a_command_whose_libraries_swallow_it(tmp_path):
+    (tmp_path / "stubborn.py").write_text(
+        "import os, signal\n"
+        "try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException: pass\n"
+        "def main(): print('went on')\n"
+    )
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from geosurge_jax.command_end import run_command; run_command('stubborn')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_a_missing_accelerator_ends_in_one_line():

@@ -18,6 +18,7 @@ from ml_collections import config_flags
 from geosurge_jax.command_end import (
     ExitCode,
     end,
+    interrupted_at_once,
     one_line_errors,
     plain_logging,
     version_text,
@@ -137,8 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(rest: list[str]) -> None:
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import compile, start
-    from geosurge_jax.experiment.paths import local_path
+    with interrupted_at_once():
+        from geosurge_jax.experiment import compile, start
+        from geosurge_jax.experiment.paths import local_path
 
     given = run_flags()
     _set_logging()
@@ -170,17 +172,18 @@ def _set_logging() -> None:
 
 
 def _dispatch(config: dict, workdir: Path, rest: list[str]) -> None:
-    from geosurge_jax.experiment import (
-        compile,
-        evaluate,
-        export,
-        features,
-        inspect,
-        league,
-        train,
-        verify,
-    )
-    from geosurge_jax.serving import run_modes
+    with interrupted_at_once():
+        from geosurge_jax.experiment import (
+            compile,
+            evaluate,
+            export,
+            features,
+            inspect,
+            league,
+            train,
+            verify,
+        )
+        from geosurge_jax.serving import run_modes
 
     given = run_flags()
     if given.mode.value == "train":
