@@ -1,8 +1,6 @@
 """Command-line entry point: python run.py --config=FILE.py[:variant] --workdir=DIR [--mode=...] ..."""
 
-import sys
-
-from geosurge_jax.serving import command_line
+from geosurge_jax.command_end import run_command
 
 if __name__ == "__main__":
-    command_line.main(sys.argv)
+    run_command("geosurge_jax.serving.command_line")

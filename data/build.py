@@ -1,6 +1,6 @@
 """Command `python -m data.build`; see `geosurge_jax.importing.build`."""
 
-from geosurge_jax.importing.build import main
+from geosurge_jax.command_end import run_command
 
 if __name__ == "__main__":
-    main()
+    run_command("geosurge_jax.importing.build")

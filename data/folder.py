@@ -1,6 +1,6 @@
 """Command `python -m data.folder`; see `geosurge_jax.importing.folder`."""
 
-from geosurge_jax.importing.folder import main
+from geosurge_jax.command_end import run_command
 
 if __name__ == "__main__":
-    main()
+    run_command("geosurge_jax.importing.folder")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import one_line_errors, run_command
 from geosurge_jax.geo import atomic_file
 from geosurge_jax.geo.place_table import DATA_FILE, SCALE
 
@@ -65,9 +66,12 @@ _NAMES = {
 }
 
 
+@one_line_errors()
 def main() -> None:
     """Read the three sources and write the package's data file."""
-    parser = argparse.ArgumentParser(description="Make the package's place names.")
+    parser = argparse.ArgumentParser(
+        prog="python -m data.place_names", description="Make the package's place names."
+    )
     for option in ("towns", "countries", "country_names"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     arguments = parser.parse_args()
@@ -150,4 +154,4 @@ def _lines(texts: list[str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("data.place_names")

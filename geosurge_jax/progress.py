@@ -1,7 +1,10 @@
-"""Progress of long work on the terminal: how far, how fast, how long still."""
+"""Progress of long work on stderr: a bar on a terminal, plain lines in a log."""
 
 import operator
-from collections.abc import Generator, Iterable
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -17,6 +20,10 @@ from rich.progress import (
 from rich.text import Text
 
 T = TypeVar("T")
+Advance = Callable[[], None]
+Clock = Callable[[], float]
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class _RateColumn(ProgressColumn):
@@ -32,13 +39,23 @@ class _RateColumn(ProgressColumn):
 def track(
     items: Iterable[T], description: str, total: int | None = None
 ) -> Generator[T, None, None]:
-    """Yield `items` while a bar with rate and time left is shown on the standard error.
+    """Yield `items` while their number, rate and time left are shown.
 
     Args:
         items: Anything iterable.
         description: What is being done, a few words.
-        total: Number of items; None = the length of `items`, or no end shown where it has none.
+        total: Number of items; None takes the length of `items`, where it has one.
     """
+    total = total or operator.length_hint(items) or None
+    shown = _bar(description, total) if sys.stderr.isatty() else lines(total, f"{description}: ")
+    with shown as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+@contextmanager
+def _bar(description: str, total: int | None) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -47,7 +64,48 @@ def track(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True, markup=False)) as progress:
-        task = progress.add_task(description, total=total or operator.length_hint(items) or None)
-        for item in items:
-            yield item
-            progress.advance(task)
+        task = progress.add_task(description, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def lines(
+    total: int | None,
+    before: str = "",
+    what: str = "",
+    done: int = 0,
+    clock: Clock = time.monotonic,
+) -> Iterator[Advance]:
+    """Prints a plain line every ten seconds; yields what is called after each item.
+
+    Args:
+        total: number of items; None where it is not known.
+        before: text before the numbers.
+        what: text after the number of items, with a space before it.
+        done: items that were done earlier.
+        clock: seconds.
+    """
+    start = last = clock()
+    finished = done
+
+    def advance() -> None:
+        nonlocal last, finished
+        finished += 1
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            rate = (finished - done) / (now - start)
+            of = "" if total is None else f" of {total:,}"
+            left = "" if total is None else f", {duration((total - finished) / rate)} left"
+            line = f"{before}{finished:,}{of}{what}, {rate:,.1f}/s{left}"
+            print(line, file=sys.stderr, flush=True)
+
+    yield advance
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that people would use, `12 min`."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

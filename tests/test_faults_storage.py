@@ -44,9 +44,9 @@ def run(command):
     )
 
 
-def error_line(done):
+def error_line(done, code=1):
     """The one line that a run ended with."""
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ") and done.stderr.count("error: ") == 1, done.stderr
@@ -148,9 +148,9 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
     """
     done = run([*NAMESPACE, script])
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "exit code 2", done.stdout
+    assert done.stdout.splitlines()[0] == "exit code 1", done.stdout
     assert {"4", "6"} <= set(done.stdout.split()) and "8" not in done.stdout.split()
-    done.returncode = 2
+    done.returncode = 1
     assert "No space left on device" in error_line(done)
     assert_same_end(tmp_path / "after", undisturbed)
 
@@ -180,7 +180,7 @@ def test_a_read_only_workdir_is_refused_before_any_work(tmp_path, workdir):
     disk.mkdir()
     line = " ".join(command(disk / workdir, tmp_path / "datasets"))
     readonly = f"mount --bind {disk} {disk}; mount -o remount,ro,bind {disk}; {line}"
-    message = error_line(run([*NAMESPACE, readonly]))
+    message = error_line(run([*NAMESPACE, readonly]), code=2)
     assert f"--workdir={disk / workdir}: cannot write in {disk} (Read-only file system)" in message
     assert not (tmp_path / "datasets").exists()
 
@@ -193,6 +193,6 @@ def test_a_broken_shard_is_named_before_anything_is_written(datasets, tmp_path, 
         shard.unlink()
     else:
         shard.write_bytes(shard.read_bytes()[:-100])
-    message = error_line(run(command(tmp_path / "run", copy)))
+    message = error_line(run(command(tmp_path / "run", copy)), code=2)
     assert shard.name in message and ("missing" in message or "bytes, expected" in message)
     assert not (tmp_path / "run").exists()

@@ -78,7 +78,11 @@ def test_training_leaves_what_it_promises(trained, datasets):
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "train/loss" in row] == [2, 4, 6, 8]
     assert [row["step"] for row in rows if "validation/loss" in row] == [4, 8]
-    assert "2500 km" in done.stderr and str(workdir / "report.html") in done.stderr
+    assert "2500 km" in done.stdout and str(workdir / "report.html") in done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("step ")]
+    assert [line.partition("  loss")[0] for line in lines] == [
+        f"step {n} of 8" for n in (2, 4, 6, 8)
+    ]
 
 
 def wait_for(process, metrics, text):
@@ -106,7 +110,8 @@ def test_ended_and_resumed_equals_undisturbed(trained, datasets, tmp_path, numbe
         assert process.returncode == 75
         assert f"stopped by SIGTERM: the state after step {newest} is saved" in errors
         assert "Traceback" not in errors
-    run(tmp_path, datasets)
+    again = run(tmp_path, datasets)
+    assert ("resumes at step" in again.stderr) == (newest > 0)
     straight, straight_progress = final_state(trained[0])
     resumed, resumed_progress = final_state(tmp_path)
     assert resumed_progress == straight_progress
@@ -150,9 +155,7 @@ def test_the_first_steps_run_again_agree_until_a_bit_is_changed(trained, dataset
     workdir = tmp_path / "run"
     shutil.copytree(trained[0], workdir)
     done = run(workdir, datasets, "--mode=verify", "--steps=4")
-    assert "steps 1 to 4: all 2 logged lines of metrics agree bit for bit" in " ".join(
-        done.stderr.split()
-    )
+    assert "steps 1 to 4: all 2 logged lines of metrics agree bit for bit" in done.stdout
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     rows[1]["train/loss"] = float(np.nextafter(np.float32(rows[1]["train/loss"]), np.float32(0)))
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -174,8 +177,9 @@ def test_prediction_places_images_and_names_those_it_cannot_read(trained, datase
     for record in planet_records(3, 48, 1, 0, 3):
         (tmp_path / f"{record.id.replace('/', '_')}.jpg").write_bytes(record.image)
     (tmp_path / "broken.jpg").write_bytes(b"not a photo")
-    done = run(workdir, datasets, "--mode=predict", tmp_path)
-    assert "broken.jpg" in done.stderr and "3 of 4 images placed" in done.stderr
+    done = run(workdir, datasets, "--mode=predict", tmp_path, expect=3)
+    assert "broken.jpg" in done.stdout and "3 of 4 images placed" in done.stdout
+    assert done.stderr.splitlines()[-1] == "1 of 4 images failed; their rows hold the errors"
     with (workdir / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     placed = [row for row in rows if not row["error"]]
@@ -220,7 +224,9 @@ def test_weights_that_do_not_fit_leave_the_workdir_free(datasets, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((CONFIG, "--config.training.step=3"), 'Did you mean "steps" instead of "step"?'),
+        ((CONFIG, "--config.training.step=3"), "did you mean --config.training.steps?"),
+        ((CONFIG, "--config.trainning.batch_size=3"), "did you mean --config.training.batch_size?"),
+        (("--config=geosurge:tiny",), "did you mean configs/geosurge.py:tiny?"),
         ((CONFIG, "--config.training.steps=many"), "--config.training.steps=many"),
         (("--config=configs/geosurge.py:big",), "geosurge.py:big: expected one of"),
         (("--config=nowhere.py",), "nowhere.py"),

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import NothingDoneError
 from geosurge_jax.dataset.directory import (
     check_name,
     finish_directory,
@@ -122,7 +123,7 @@ class Rewrite:
 
         Raises:
             ValueError: A dataset or a beginning of another source is in the way, a shard cannot be
-                read, or two records claim the same.
+                read, two records claim the same, or no record got anything new.
         """
         self.final.parent.mkdir(parents=True, exist_ok=True)
         with only_one(self.final.parent):
@@ -184,6 +185,13 @@ class Rewrite:
             made = [(split, note) for (split, _), note in notes.items() if note]
             if len(made) < len(notes):
                 return Result(self.final, False, counts)
+            if not counts.made:
+                shutil.rmtree(self.hidden, ignore_errors=True)
+                why = ", ".join(f"{count} records: {why}" for why, count in counts.without.items())
+                raise NothingDoneError(
+                    f"{self.final}: nothing was written, since no record of {self.dataset.directory} got "
+                    f"anything new ({why})"
+                )
             self._describe(made)
             os.rename(self.built, self.final)
             shutil.rmtree(self.hidden, ignore_errors=True)

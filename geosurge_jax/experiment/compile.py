@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from geosurge_jax.command_end import NegativeAnswer
 from geosurge_jax.compilation.chips import chip_of
 from geosurge_jax.compilation.rendering import as_markdown, as_text
 from geosurge_jax.compilation.report import CompileReport, Setting, compile_and_report
@@ -16,7 +17,6 @@ from geosurge_jax.dataset.record import SCENE_COUNTS
 from geosurge_jax.experiment import assembly, terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
-from geosurge_jax.experiment.failure import NegativeAnswer
 from geosurge_jax.experiment.geography import load_geography, planned_geography
 from geosurge_jax.experiment.workdir import Workdir, write_text
 from geosurge_jax.systems.contract import Prepared
@@ -142,4 +142,4 @@ def write_reports(
     write_text(root / f"{stem}.md", f"## {title}\n\n{body}\n```\n{layout}```\n")
     fields = ",\n".join(report.to_json() for report in reports)
     write_text(root / f"{stem}.json", f"[{fields}]\n")
-    terminal.CONSOLE.print(f"reports: {root / stem}.md, .json", soft_wrap=True, highlight=False)
+    terminal.say(f"reports: {root / stem}.md, .json")

@@ -6,11 +6,11 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from geosurge_jax.experiment.config_ranges import ConfigError, check_range
+
+__all__ = ["ConfigError", "convert", "flat_items", "from_mapping"]
+
 T = TypeVar("T")
-
-
-class ConfigError(ValueError):
-    """A config value that is unknown, missing or of the wrong type; one line with the key."""
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
@@ -37,34 +37,47 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], key: str) -> T:
     missing = [name for name in names if name not in values]
     if missing:
         raise ConfigError(f"{key}.{missing[0]}: missing")
-    return kind(**{name: _convert(hints[name], values[name], f"{key}.{name}") for name in names})
+    return kind(**{name: convert(hints[name], values[name], f"{key}.{name}") for name in names})
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
+def convert(hint: Any, value: Any, key: str) -> Any:
+    """Return a value as the type that a field has.
+
+    Args:
+        hint: the field's type.
+        value: from a config file or the command line.
+        key: its place, used in messages.
+
+    Raises:
+        ConfigError: of another type, or a number that is not in its range, see `config_ranges`.
+        ValueError: whatever a dataclass inside objects to.
+    """
     origin = typing.get_origin(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key}={value!r}: expected a mapping")
         return from_mapping(hint, value, key)
     if origin is types.UnionType:
-        return _convert(_of_kind(typing.get_args(hint), value, key), value, key)
+        return convert(_of_kind(typing.get_args(hint), value, key), value, key)
     if origin is tuple:
         items = typing.get_args(hint)
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{key}={value!r}: expected a tuple")
         if items[-1] is Ellipsis:
-            return tuple(_convert(items[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+            return tuple(convert(items[0], item, f"{key}[{i}]") for i, item in enumerate(value))
         if len(items) != len(value):
             raise ConfigError(f"{key}={tuple(value)!r}: expected {len(items)} values")
         return tuple(
-            _convert(item_hint, item, f"{key}[{i}]")
+            convert(item_hint, item, f"{key}[{i}]")
             for i, (item_hint, item) in enumerate(zip(items, value, strict=True))
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     assert isinstance(hint, type), f"{key}: no rule for fields of type {hint}"
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{key}={value!r}: expected {hint.__name__}, got {type(value).__name__}")
+    if hint in (int, float):
+        check_range(key, value)
     return value
 
 

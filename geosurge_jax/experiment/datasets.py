@@ -7,7 +7,7 @@ from geosurge_jax.dataset.manifest import MANIFEST_FILE, file_sha256
 from geosurge_jax.dataset.reader import Dataset, Split, open_dataset
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import DataConfig
-from geosurge_jax.experiment.workdir import local_path
+from geosurge_jax.experiment.paths import local_path
 from geosurge_jax.importing import folder
 from geosurge_jax.synthetic_earth import dataset as planet
 from geosurge_jax.training import processes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geosurge_jax.evaluation.settings import EvaluationConfig
-from geosurge_jax.experiment.config_types import ConfigError, from_mapping
+from geosurge_jax.experiment.config_types import ConfigError, convert, from_mapping
 from geosurge_jax.input.pipeline import Augmentation
 from geosurge_jax.systems import SYSTEMS
 from geosurge_jax.training.mesh import MeshConfig
@@ -61,6 +61,16 @@ class GeocellsConfig:
     max_level: int
     drop: str
     planned_cells: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where values contradict each other."""
+        if not self.max_images:
+            raise ValueError("config.geocells.max_images=(): expected a value for each level")
+        if self.min_level > self.max_level:
+            raise ValueError(
+                f"config.geocells.min_level={self.min_level}: expected at most "
+                f"config.geocells.max_level={self.max_level}"
+            )
 
     def scaled(self, photos: int) -> tuple[tuple[int, ...], int]:
         """(max_images, min_images) for a data set of `photos`; never below 1, equal levels merged."""
@@ -180,10 +190,10 @@ def parse(config: Mapping[str, Any]) -> ExperimentConfig:
     if system_name not in SYSTEMS:
         raise ConfigError(f"config.system_name={system_name!r}: expected one of {sorted(SYSTEMS)}")
     return ExperimentConfig(
-        name=config["name"],
-        seed=config["seed"],
-        init_from=config["init_from"],
-        deterministic=config["deterministic"],
+        name=convert(str, config["name"], "config.name"),
+        seed=convert(int, config["seed"], "config.seed"),
+        init_from=convert(str, config["init_from"], "config.init_from"),
+        deterministic=convert(bool, config["deterministic"], "config.deterministic"),
         data=from_mapping(DataConfig, config["data"], "config.data"),
         geocells=from_mapping(GeocellsConfig, config["geocells"], "config.geocells"),
         system=from_mapping(SYSTEMS[system_name].config, config["system"], "config.system"),

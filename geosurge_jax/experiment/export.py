@@ -99,10 +99,8 @@ def run(raw: Mapping[str, Any], root: Path, dtype: str, formats: Sequence[str]) 
     if "geoclip" in formats:
         write_geoclip(unfinished / GEOCLIP_FOLDER, model, host_params)
     put_in_place(unfinished, workdir.export)
-    terminal.CONSOLE.print(
-        f"checkpoint of step {model.provenance.step} as {dtype} ({', '.join(formats)}) -> {workdir.export}",
-        soft_wrap=True,
-        highlight=False,
+    terminal.say(
+        f"checkpoint of step {model.provenance.step} as {dtype} ({', '.join(formats)}) -> {workdir.export}"
     )
 
 

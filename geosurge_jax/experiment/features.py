@@ -181,13 +181,11 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
         result = rewrite.run(maker, f"looking at {old.name}")
     done = f"{result.counts.made:,} photos" if result.counts.made else "already there"
     lost = sum(result.counts.without.values())
-    terminal.CONSOLE.print(
+    terminal.say(
         f"{result.directory}: {done}{f', {lost:,} unreadable' if lost else ''}"
         + ("" if result.finished else "; other processes have shards to write")
         + "\ntrain on it with --config.data.dataset=prepared "
-        f"--config.data.source={result.directory} --config.evaluation.crops=1",
-        soft_wrap=True,
-        highlight=False,
+        f"--config.data.source={result.directory} --config.evaluation.crops=1"
     )
 
 

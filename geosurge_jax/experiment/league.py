@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.errors import JaxRuntimeError
 
+from geosurge_jax.command_end import NegativeAnswer, raised_by_us
 from geosurge_jax.experiment import league_report, terminal, train
 from geosurge_jax.experiment.config_types import ConfigError
-from geosurge_jax.experiment.failure import NegativeAnswer, raised_by_us
 from geosurge_jax.experiment.league_config import League, parse_league
 from geosurge_jax.experiment.league_runs import (
     Failed,
@@ -28,9 +27,9 @@ from geosurge_jax.experiment.league_runs import (
     read_finished,
     record_finished,
 )
+from geosurge_jax.experiment.paths import check_writable
 from geosurge_jax.experiment.workdir import (
     Workdir,
-    check_writable,
     locked,
     write_text,
 )
@@ -110,5 +109,4 @@ def run_one(league: League, name: str, seed: int, directory: Path) -> Run:
 def one_line(error: Exception) -> str:
     """What a person needs to read of an error: our own messages as they are, others with their type."""
     message = " ".join(str(error).split())
-    ours = raised_by_us(error) and not isinstance(error, JaxRuntimeError)
-    return message if ours and message else f"{type(error).__name__}: {message}"
+    return message if raised_by_us(error) and message else f"{type(error).__name__}: {message}"

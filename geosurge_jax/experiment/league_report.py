@@ -36,7 +36,7 @@ def print_table(league: League, runs: Runs, root: Path) -> None:
     for data_set in data_sets(done):
         table = tables.accuracy(league.members or tuple(league.experiments), done, data_set)
         terminal.print_table(table)
-    terminal.CONSOLE.print(f"report: {root / 'report.html'}", soft_wrap=True, highlight=False)
+    terminal.say(f"report: {root / 'report.html'}")
 
 
 def finished(runs: Runs) -> list[Finished]:

@@ -1,14 +1,12 @@
-"""The start of a run on each of its processes: flags for the compiler, the others found, one that speaks."""
+"""Starts each process of a run: sets compiler flags, finds the other processes, lets the first one speak."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from absl import logging as absl_logging
-
+from geosurge_jax.command_end import one_line_errors
 from geosurge_jax.experiment import terminal
-from geosurge_jax.experiment.failure import one_line_errors
 from geosurge_jax.experiment.run_record import ask_for_determinism
 from geosurge_jax.experiment.workdir import check_started_alike
 from geosurge_jax.training import processes
@@ -24,7 +22,7 @@ def started(
     *,
     alone: bool,
 ) -> Iterator[None]:
-    """Runs the body as one of the processes of a run; errors of the user's making end in one line.
+    """Runs the body as one of the processes of a run; each names itself in its errors.
 
     Args:
         config: the config file's mapping.
@@ -33,11 +31,9 @@ def started(
         start_timeout: seconds to wait for all processes to be there.
         alone: use no device of this machine and look for no other process.
     """
-    logging.getLogger("geosurge_jax").setLevel(logging.INFO)
     if config["deterministic"]:
         ask_for_determinism()
     with ExitStack() as stack:
-        stack.enter_context(one_line_errors())
         if alone:
             yield
             return
@@ -52,8 +48,9 @@ def started(
 
 
 def only_warnings(label: str) -> None:
-    """Of several processes the first speaks for all; the others tell warnings and errors, with their name."""
-    terminal.CONSOLE.quiet = True
+    """Lets this process print warnings and errors alone, with its name; the first process prints the rest."""
+    terminal.CONSOLE.quiet = terminal.RESULTS.quiet = True
     logging.getLogger("geosurge_jax").setLevel(logging.WARNING)
     form = logging.Formatter(f"{label}%(levelname)s: %(message)s")
-    absl_logging.get_absl_handler().setFormatter(form)
+    for handler in logging.root.handlers:
+        handler.setFormatter(form)

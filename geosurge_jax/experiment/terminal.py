@@ -1,5 +1,6 @@
-"""What a run says on the terminal: tables, and a progress bar with rate and time left."""
+"""Terminal output of a run: results on stdout, descriptions and progress on stderr."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +23,19 @@ __all__ = [
     "print_results",
     "print_system",
     "print_table",
+    "say",
     "track",
     "training_progress",
 ]
 
 # Names of files and datasets are no markup.
-CONSOLE = Console(stderr=True, markup=False)  # quiet on all processes but the first
+CONSOLE = Console(stderr=True, markup=False)  # progress; quiet on all processes but the first
+RESULTS = Console(markup=False)  # quiet likewise; stdout, where other programs read
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
 def print_system(system: System, rows: Sequence[ParameterRow], *, features: bool) -> None:
-    """Prints parameters by part, trained and frozen, and the analytic cost of a photo.
+    """Prints parameters by part, trainable and frozen, and the analytic cost of an image.
 
     Args:
         system: the model.
@@ -59,14 +62,40 @@ def print_system(system: System, rows: Sequence[ParameterRow], *, features: bool
         )
 
 
+def say(text: str) -> None:
+    """Prints a line of results on stdout, on the process that speaks."""
+    RESULTS.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
 def track(items: Iterable[T], description: str) -> Iterable[T]:
     """Shows a bar over `items`, on the process that speaks."""
     return items if CONSOLE.quiet else progress_bar.track(items, description)
 
 
 @contextmanager
-def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[Report]:
-    """Shows a bar over steps with photos a second, time left and the newest loss."""
+def training_progress(
+    total_steps: int,
+    done: int,
+    batch_size: int,
+    log_every: int,
+    clock: progress_bar.Clock = time.monotonic,
+) -> Iterator[Report]:
+    """Shows steps with images a second, time left and the newest loss; yields what is called after each.
+
+    A terminal shows a bar. Elsewhere, under SLURM or Kubernetes for example, plain lines appear.
+
+    Args:
+        total_steps: where training ends.
+        done: the step that it resumes from, 0 at the start.
+        batch_size: images of a step.
+        log_every: steps between plain lines.
+        clock: seconds.
+    """
+    if done:
+        _line(f"resumes at step {done:,} of {total_steps:,}")
+    if not CONSOLE.is_terminal:
+        yield _plain_report(total_steps, done, batch_size, log_every, clock)
+        return
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -79,10 +108,35 @@ def training_progress(total_steps: int, done: int, batch_size: int) -> Iterator[
 
         def report(step: int, loss: float) -> None:
             speed = progress.tasks[0].speed
-            rate = f"{speed * batch_size:,.0f} photos/s" if speed else "compiling"
+            rate = f"{speed * batch_size:,.0f} images/s" if speed else "compiling"
             progress.update(task, completed=step, rate=rate, loss=f"{loss:.3f}")
 
         yield report
+
+
+def _plain_report(
+    total_steps: int, done: int, batch_size: int, log_every: int, clock: progress_bar.Clock
+) -> Report:
+    last_step, last_time = done, clock()
+
+    def report(step: int, loss: float) -> None:
+        nonlocal last_step, last_time
+        if step % log_every and step != total_steps:
+            return
+        now = clock()
+        rate = (step - last_step) / max(now - last_time, 1e-9)
+        left = progress_bar.duration((total_steps - step) / rate)
+        last_step, last_time = step, now
+        _line(
+            f"step {step:,} of {total_steps:,}  loss {loss:.3f}  {rate * batch_size:,.0f} images/s  "
+            f"{left} left"
+        )
+
+    return report
+
+
+def _line(text: str) -> None:
+    CONSOLE.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_table(shown: tables.Table) -> None:
@@ -93,10 +147,10 @@ def print_table(shown: tables.Table) -> None:
     for row in shown.rows:
         # An interval goes below its estimate, so that the table stays narrow.
         table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
-    width = max(CONSOLE.width, TABLE_WIDTH)
-    Console(stderr=True, width=width, markup=False).print(table)
+    if not RESULTS.quiet:
+        Console(width=max(RESULTS.width, TABLE_WIDTH), markup=False).print(table)
     for note in shown.notes:
-        CONSOLE.print(note, style="dim")
+        RESULTS.print(note, style="dim")
 
 
 def print_results(results: tables.Table, directory: Path, page: Path) -> None:
@@ -111,4 +165,4 @@ def print_results(results: tables.Table, directory: Path, page: Path) -> None:
         ("checkpoints", directory / "checkpoints"),
         ("geocells", directory / "geocells.npz"),
     ):
-        CONSOLE.print(f"{what + ':':16s}{where}", soft_wrap=True, highlight=False)
+        say(f"{what + ':':16s}{where}")

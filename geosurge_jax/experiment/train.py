@@ -168,7 +168,7 @@ def train(
             )
         report = opened.enter_context(
             terminal.training_progress(
-                lengths.total_steps, progress.step, config.training.batch_size
+                lengths.total_steps, progress.step, config.training.batch_size, lengths.log_every
             )
         )
         training = loop.Training(

@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
+from geosurge_jax.command_end import NegativeAnswer
 from geosurge_jax.experiment import assembly, terminal, train
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import parse
-from geosurge_jax.experiment.failure import NegativeAnswer
 from geosurge_jax.experiment.geography import load_geography
 from geosurge_jax.experiment.run_record import describe_run
 from geosurge_jax.experiment.workdir import Workdir, claim, open_for_training
@@ -55,7 +55,7 @@ def run(raw: Mapping[str, Any], root: Path, steps: int) -> None:
                 state, sums = plan.step(state, model.evaluator.put(next(batches)))
                 if step in recorded:
                     compare(step, recorded[step], means(sums))
-    terminal.CONSOLE.print(
+    terminal.say(
         f"steps 1 to {max(recorded)}: all {len(recorded)} logged lines of metrics agree bit for bit "
         f"with {workdir.root / 'metrics.jsonl'}"
     )

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
+from geosurge_jax.experiment.paths import check_writable
 from geosurge_jax.geo import atomic_file
 from geosurge_jax.input.image_files import RUN_FILE
 from geosurge_jax.training import processes
@@ -67,31 +67,6 @@ class Workdir:
     def export(self) -> Path:
         """Bare parameters for other programs."""
         return self.root / "export"
-
-
-def check_writable(root: Path) -> None:
-    """Raises ConfigError where nothing can be written in `root`, existing or not; leaves no file."""
-    existing = next(path for path in (root, *root.parents) if path.exists())
-    try:
-        tempfile.TemporaryFile(dir=existing).close()
-    except OSError as error:
-        raise ConfigError(
-            f"--workdir={root}: cannot write in {existing} ({error.strerror})"
-        ) from error
-
-
-def local_path(key: str, value: str) -> Path:
-    """A path given by a flag or a config key.
-
-    Raises:
-        ConfigError: a URL, which only a mount makes a path.
-    """
-    if "://" in value:
-        raise ConfigError(
-            f"{key}={value}: expected a directory; mount the bucket (gcsfuse, mount-s3) on all hosts and "
-            "give the mount point"
-        )
-    return Path(value)
 
 
 def write_text(path: Path, content: str) -> None:

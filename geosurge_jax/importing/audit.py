@@ -15,7 +15,6 @@ Hashes of a split are kept in `--out` and made once.
 
 import argparse
 import csv
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.reader import Dataset, Split, open_dataset
 from geosurge_jax.dataset.record import Record
 from geosurge_jax.dataset.writer import write_dataset
@@ -164,8 +164,9 @@ def audit(
     return table
 
 
+@one_line_errors(resumes=True)
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m data.audit",
         description=__doc__,
@@ -182,13 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="photos read at a time")
     given = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("geosurge_jax").setLevel(
-        logging.INFO
-    )  # and not TFDS', which tells of every dataset
-    try:
-        table = audit(given.train, given.test, given.out, given.bits, given.metres, given.threads)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    plain_logging()
+    table = audit(given.train, given.test, given.out, given.bits, given.metres, given.threads)
     print(table.markdown())
     print(given.out / "report.html")

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 from tensorflow_datasets.scripts.cli import build, cli_utils
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 
+
+@one_line_errors(resumes=True)
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
+    plain_logging()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parse = cli_utils.make_flags_parser(build.Args, "tfds build, for the photo sets.")
-    try:
-        parse(["data.build", "--imports=geosurge_jax.importing.builders", *words]).execute()
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    parse(["data.build", "--imports=geosurge_jax.importing.builders", *words]).execute()

@@ -90,7 +90,8 @@ class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ig
         root = Path(self.data_dir_root)
         manual = config.manual_dir or Path(download_dir or root / "downloads") / "manual"
         given = parser().parse_args([self.name, *_flags(Path(manual)), f"--out={root}"])
-        import_archive(root, import_of(given), on_this_machine(given.workers))
+        with on_this_machine(given.workers) as runner:
+            import_archive(root, import_of(given), runner)
         self.info.read_from_directory(self.data_dir)
         print(self.photo_set.difference(self.info.splits.total_num_examples))
 

@@ -23,6 +23,7 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.geo.storage import atomic_file
 from geosurge_jax.importing.archives.contract import photo_id
 from geosurge_jax.importing.download_fetch import USER_AGENT, Fetcher, Manners
@@ -176,8 +177,9 @@ def _print_outcomes(counts: Counter[str]) -> None:
     Console(markup=False).print(table)
 
 
+@one_line_errors(resumes=True)
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m data.download", description=__doc__)
     parser.add_argument("--urls", required=True, help="CSV without header: image_id,url")
     parser.add_argument("--out", required=True, help="where the tars are made")
@@ -185,12 +187,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parallel", type=int, default=16, help="photos asked for at a time")
     parser.add_argument("--retries", type=int, default=5, help="tries after the first")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request
-    try:
-        manners = Manners(rate=given.rate, retries=given.retries)
-        _print_outcomes(download(given.out, given.urls, manners, given.parallel))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; the same command goes on from here") from None
+    plain_logging()
+    manners = Manners(rate=given.rate, retries=given.retries)
+    _print_outcomes(download(given.out, given.urls, manners, given.parallel))

@@ -19,6 +19,7 @@ from geosurge_jax.importing.download_store import FAILED, STORED, Outcome
 from geosurge_jax.importing.file_names import plain
 from geosurge_jax.importing.strip import is_jpeg, is_png
 from geosurge_jax.input.image_files import MAX_FILE_BYTES
+from geosurge_jax.input.images import ImageDecodeError, decode_image
 
 USER_AGENT = f"geosurge_jax/{__version__}"
 
@@ -30,7 +31,6 @@ _PLACEHOLDER = "photo_unavailable"
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _GONE = (404, 410)
 _REDIRECTS = (301, 302, 303, 307, 308)
-_MEDIA_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,15 @@ class Fetcher:
             return Fetched(Outcome("gone", f"status {status}"))
         if status != 200:
             return Fetched(Outcome("refused", f"status {status}"))
-        kind = response.headers.get("content-type", _MEDIA_TYPES[0]).strip().lower()
-        if not kind.startswith(_MEDIA_TYPES):
-            return Fetched(Outcome("not a photo", f"content type {plain(kind)}"))
         return await _photo(response)
 
 
 async def _photo(response: httpx2.Response) -> Fetched:
+    """Read a photo; its bytes say what it is, since many hosts send a wrong Content-Type.
+
+    Raises:
+        _TemporaryError: The connection ended before the photo did.
+    """
     too_large = Fetched(Outcome("too large", f"more than {MAX_FILE_BYTES} bytes"))
     declared = response.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > MAX_FILE_BYTES:
@@ -168,6 +170,13 @@ async def _photo(response: httpx2.Response) -> Fetched:
     suffix = _suffix(bytes(content[:16]))
     if not suffix:
         return Fetched(Outcome("not a photo", f"it begins with {plain(repr(bytes(content[:8])))}"))
+    encoding = response.headers.get("transfer-encoding", "").lower()
+    if not declared.isdigit() and "chunked" not in encoding:
+        # Only the end of the connection ended the answer, and it may have come too early.
+        try:
+            await asyncio.to_thread(decode_image, bytes(content))
+        except ImageDecodeError as error:
+            raise _TemporaryError(f"incomplete photo of {len(content)} bytes: {error}") from None
     return Fetched(Outcome(STORED, ""), bytes(content), suffix)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.directory import check_name
 from geosurge_jax.dataset.manifest import read_manifest
 from geosurge_jax.dataset.splits import check_fractions
@@ -151,8 +152,9 @@ def _dataset_name(source: Path) -> str:
     return name if name[:1].isalpha() else f"photos_{name}".rstrip("_")
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m data.folder", description=__doc__)
     parser.add_argument("--source", required=True, help="the folder of photos")
     parser.add_argument("--out", required=True, help="where datasets lie")
@@ -182,21 +184,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=4, help="files read at a time")
     given: dict[str, Any] = vars(parser.parse_args(arguments))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    plain_logging()
     columns = {role: given[f"{role}_column"] for role in KNOWN_NAMES}
-    try:
-        prepare(
-            given["out"],
-            given["source"],
-            name=given["name"],
-            version=given["version"],
-            table=given["table"],
-            columns={role: column for role, column in columns.items() if column is not None},
-            fractions=given["fractions"],
-            short_side=given["short_side"],
-            near_copy_bits=given["near_copy_bits"],
-            rebuild=given["rebuild"],
-            threads=given["threads"],
-        )
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    prepare(
+        given["out"],
+        given["source"],
+        name=given["name"],
+        version=given["version"],
+        table=given["table"],
+        columns={role: column for role, column in columns.items() if column is not None},
+        fractions=given["fractions"],
+        short_side=given["short_side"],
+        near_copy_bits=given["near_copy_bits"],
+        rebuild=given["rebuild"],
+        threads=given["threads"],
+    )

@@ -9,11 +9,11 @@ dataset, or in `--out`.
 """
 
 import argparse
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.reader import open_dataset
 from geosurge_jax.evaluation.geocell_map import draw_geocells
 from geosurge_jax.geo import (
@@ -108,8 +108,9 @@ def of_tables(paths: Sequence[Path], out: Path, repair: bool) -> Path:
     return out
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m data.geocells", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--dataset", type=Path, help="a finished dataset")
@@ -128,17 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--drop", choices=("below", "at_or_below"), default="below", help="cells of tau_min"
     )
     given = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("geosurge_jax").setLevel(
-        logging.INFO
-    )  # and not TFDS', which tells of every dataset
-    try:
-        if given.dataset is not None:
-            limits = given.max_images, given.min_images, given.drop
-            print(of_dataset(given.dataset, given.out, *limits))
-        elif given.out is None:
-            raise ValueError("--cells: expected --out, where to leave the geocells")
-        else:
-            print(of_tables(given.cells, given.out, given.repair))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
+    plain_logging()
+    if given.dataset is not None:
+        limits = given.max_images, given.min_images, given.drop
+        print(of_dataset(given.dataset, given.out, *limits))
+    elif given.out is None:
+        raise ValueError("--cells: expected --out, where to leave the geocells")
+    else:
+        print(of_tables(given.cells, given.out, given.repair))

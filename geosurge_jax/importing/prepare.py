@@ -14,8 +14,10 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.reader import open_dataset
 from geosurge_jax.dataset.splits import check_fractions
 from geosurge_jax.importing.archives.contract import Archive
@@ -105,23 +107,22 @@ def import_of(given: argparse.Namespace) -> Import:
     )
 
 
+@one_line_errors(resumes=True)
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     cut = words.index("--") if "--" in words else len(words)
     given = parser().parse_args(words[:cut])
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("geosurge_jax").setLevel(
-        logging.INFO
-    )  # and not TFDS', which tells of every dataset
-    try:
-        if words[cut + 1 :] and not given.beam:
-            raise ValueError(f"{' '.join(words[cut:])}: flags for Beam's runner, expected --beam")
-        job = import_of(given)
-        runner = on_beam(words[cut + 1 :]) if given.beam else on_this_machine(given.workers)
+    plain_logging()
+    if words[cut + 1 :] and not given.beam:
+        raise ValueError(f"{' '.join(words[cut:])}: flags for Beam's runner, expected --beam")
+    job = import_of(given)
+    with ExitStack() as opened:
+        if given.beam:
+            runner = on_beam(words[cut + 1 :])
+        else:
+            runner = opened.enter_context(on_this_machine(given.workers))
         written = import_archive(given.out, job, runner, rebuild=given.rebuild)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
     manifest = open_dataset(written).manifest
     arrived = sum(manifest.count(split) for split in manifest.splits)
     print(PHOTO_SETS[given.dataset].difference(arrived))

@@ -1,23 +1,18 @@
-"""Who does the work: this process, processes of this machine, or Apache Beam's workers.
+"""Runners: this process, processes of this machine, or Apache Beam's workers do pieces of work.
 
-A piece of work leaves files behind and gives nothing back, and one that is done already returns at once;
-so it does not matter who does it, nor whether it is done twice.
+A piece of work writes files and returns nothing. One that is done already returns at once, so any worker may
+do it, and doing it twice does no harm.
 """
 
-import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
 from geosurge_jax.progress import track
+from geosurge_jax.worker_processes import WorkerProcesses
 
 T = TypeVar("T")
-
-_LOOK_FOR_PARENT_SECONDS = 1.0
 
 
 class Runner(Protocol):
@@ -28,23 +23,61 @@ class Runner(Protocol):
         ...
 
 
-def on_this_machine(workers: int) -> Runner:
-    """A runner of so many processes; with 1 this one does the work.
+class LocalRunner:
+    """Does pieces of work in processes of this machine, which stay for the next call.
+
+    Each process takes a second to start. Used as a context, the processes end with it.
+    """
+
+    def __init__(self, workers: int):
+        """Prepares `workers` processes; with 1, this process does the work."""
+        self._workers = workers
+        self._pool: WorkerProcesses | None = None
+
+    def __call__(self, work: Callable[[T], None], pieces: Sequence[T], description: str) -> None:
+        """See `Runner`."""
+        done = map(work, pieces) if self._workers == 1 else self._in_processes(work, pieces)
+        for _ in track(done, description, len(pieces)):
+            pass
+
+    def __enter__(self) -> "LocalRunner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+    def _in_processes(self, work: Callable[[T], None], pieces: Sequence[T]) -> Iterator[None]:
+        """Yields once for each piece that is done."""
+        if self._pool is None:
+            self._pool = WorkerProcesses(self._workers)
+        pool = self._pool
+        try:
+            for future in as_completed([pool.submit(work, piece) for piece in pieces]):
+                yield future.result()
+        except BaseException as error:
+            self._pool = None
+            if isinstance(error, KeyboardInterrupt):
+                pool.terminate()
+            else:
+                pool.close()
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            raise ValueError(
+                "a worker process was killed, perhaps because memory ran out; the same command continues "
+                "from there, with fewer --workers if it happens again"
+            ) from None
+
+
+def on_this_machine(workers: int) -> LocalRunner:
+    """Return a runner of `workers` processes.
 
     Raises:
         ValueError: Fewer than 1.
     """
     if workers < 1:
         raise ValueError(f"{workers} workers, expected 1 or more (--workers)")
-
-    start = map if workers == 1 else _Processes(workers)
-
-    def run(work: Callable[[T], None], pieces: Sequence[T], description: str) -> None:
-        done = start(work, pieces)
-        for _ in track(done, description, len(pieces)):
-            pass
-
-    return run
+    return LocalRunner(workers)
 
 
 def on_beam(flags: Sequence[str]) -> Runner:
@@ -74,43 +107,3 @@ def on_beam(flags: Sequence[str]) -> Runner:
             _ = listed | "spread" >> beam.Reshuffle() | "work" >> beam.Map(work)
 
     return run
-
-
-class _Processes:
-    """Processes that stay for the next call, as each takes a second to start; they end with this object."""
-
-    def __init__(self, workers: int):
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __call__(self, work: Callable[[T], None], pieces: Sequence[T]) -> Iterator[None]:
-        """Gives something back for each piece that is done."""
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                self._workers, context, initializer=_end_with, initargs=(os.getpid(),)
-            )
-        pool = self._pool
-        try:
-            for future in as_completed([pool.submit(work, piece) for piece in pieces]):
-                yield future.result()
-        except BaseException as error:
-            self._pool = None
-            pool.shutdown(cancel_futures=True)
-            if not isinstance(error, BrokenProcessPool):
-                raise
-            raise ValueError(
-                "a worker process was killed (for want of memory?); the same command goes on from there, "
-                "with fewer --workers if it happens again"
-            ) from None
-
-
-def _end_with(parent: int) -> None:
-    """Lets this process end soon after its parent, which may be killed without a word."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOK_FOR_PARENT_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.dataset.manifest import MANIFEST_FILE, file_sha256
 from geosurge_jax.dataset.reader import open_dataset
@@ -150,8 +151,9 @@ def _report(result: Result, rewrite: Rewrite) -> None:
         _log.warning("%d records without a map: %s", count, problem)
 
 
+@one_line_errors(resumes=True)
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m data.segment",
         description=__doc__,
@@ -172,24 +174,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--process", type=int, default=0, help="which of several this is, from 0")
     parser.add_argument("--processes", type=int, default=1, help="that share the shards")
     given = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    _log.setLevel(logging.INFO)  # and not the libraries', which tell of every dataset they open
-    try:
-        segment(
-            given.dataset,
-            given.out,
-            model=given.model,
-            maps=given.maps,
-            library=given.library,
-            class_table_file=given.class_table,
-            name=given.name,
-            short_side=given.short_side,
-            batch_size=given.batch_size,
-            threads=given.threads,
-            process=given.process,
-            processes=given.processes,
-        )
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("stopped: finished shards are kept, the same command goes on") from None
+    plain_logging()
+    segment(
+        given.dataset,
+        given.out,
+        model=given.model,
+        maps=given.maps,
+        library=given.library,
+        class_table_file=given.class_table,
+        name=given.name,
+        short_side=given.short_side,
+        batch_size=given.batch_size,
+        threads=given.threads,
+        process=given.process,
+        processes=given.processes,
+    )

@@ -2,16 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from geosurge_jax.serving.commands.exit_codes import (
-    ExitCode,
-    fail,
-    model_errors,
-    usage_errors,
-)
+from geosurge_jax.command_end import ExitCode, NothingDoneError, one_line_errors, version_text
+from geosurge_jax.serving.commands.exit_codes import fail, model_errors
 from geosurge_jax.serving.commands.forwarding import add_run_modes
 from geosurge_jax.serving.commands.help_text import epilog
 from geosurge_jax.serving.commands.model_options import (
@@ -25,7 +22,6 @@ from geosurge_jax.serving.commands.model_options import (
     RevisionOption,
     SegmenterOption,
     open_predictor,
-    version_text,
 )
 from geosurge_jax.serving.commands.result_options import (
     FormatOption,
@@ -40,8 +36,19 @@ from geosurge_jax.serving.commands.result_options import (
 if TYPE_CHECKING:
     from geosurge_jax.serving.commands.image_names import NamedImages
 
+
+class _Commands(TyperGroup):
+    """Runs a subcommand so that its errors end in one line, before Typer's own handling of Ctrl-C."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Runs the subcommand that `ctx` names."""
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="geosurge",
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -142,8 +149,7 @@ def predict(
     job = predicting.PredictJob(
         named, form, top_k, out, resume, segmentation_maps, compare_exif, sidecar, settings
     )
-    with usage_errors():
-        raise typer.Exit(predicting.predict(predictor, job))
+    raise typer.Exit(predicting.predict(predictor, job))
 
 
 @app.command(epilog=epilog("query"))
@@ -177,6 +183,10 @@ def query(
     with model_errors():
         found = predictor.query(sentences)
     write_outcomes(form or "table", found, top_k, sys.stdout)
+    failed = sum(outcome.error is not None for outcome in found)
+    if failed == len(found):
+        raise NothingDoneError(f"none of {failed} sentences could be placed")
+    raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.OK)
 
 
 @app.command(epilog=epilog("embed"))
@@ -214,8 +224,7 @@ def embed(
     predictor = open_predictor(model, options)
     from geosurge_jax.serving.commands import embedding
 
-    with usage_errors():
-        raise typer.Exit(embedding.embed(predictor, named.names, out, segmentation_maps))
+    raise typer.Exit(embedding.embed(predictor, named.names, out, segmentation_maps))
 
 
 @app.command(epilog=epilog("models"))

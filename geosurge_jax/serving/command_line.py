@@ -3,15 +3,27 @@
 `run.py` and the modes of the `geosurge` command (`geosurge train`, ...) both start here.
 """
 
+import faulthandler
 import functools
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from absl import app, flags
-from absl import logging as absl_logging
+from absl.logging import converter
 from ml_collections import config_flags
+
+from geosurge_jax.command_end import (
+    ExitCode,
+    end,
+    interrupted_at_once,
+    one_line_errors,
+    plain_logging,
+    version_text,
+)
+from geosurge_jax.serving.config_argument import check_config_arguments
 
 MODES = ("train", "eval", "predict", "query", "inspect", "export", "verify", "compile", "features")
 MODE_HELP = (
@@ -102,29 +114,37 @@ def run_flags() -> RunFlags:
     )
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs a command line and exits.
+@one_line_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line.
 
     Args:
-        arguments: name of the program, then flags, images and sentences.
+        arguments: name of the program, then flags, images and sentences; None takes those of this process.
     """
+    arguments = [*(sys.argv if arguments is None else arguments)]
+    faulthandler.enable()
     run_flags()
-    # --help shows the flags of the program that was started, which for absl are those of its own module.
-    for flag in flags.FLAGS.flags_by_module_dict()[__name__]:
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(_run, argv=[*arguments], flags_parser=_parse_flags)
+    asked = arguments[1 : arguments.index("--") if "--" in arguments else None]
+    if {"-h", "--help"} & {*asked}:
+        # Without this, absl shows the flags of the module that was started alone.
+        for flag in flags.FLAGS.flags_by_module_dict()[__name__]:
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    if "--version" in asked:
+        print(version_text())
+        return
+    _run(_parse_flags(arguments)[1:])
 
 
-def _run(arguments: list[str]) -> None:
+def _run(rest: list[str]) -> None:
     # Imported here so that --help answers at once.
-    from geosurge_jax.experiment import compile, start
-    from geosurge_jax.experiment.workdir import local_path
+    with interrupted_at_once():
+        from geosurge_jax.experiment import compile, start
+        from geosurge_jax.experiment.paths import local_path
 
     given = run_flags()
-    if not flags.FLAGS["verbosity"].present:
-        # The terminal is for what this run says; --verbosity brings the libraries' logs back.
-        absl_logging.set_verbosity(absl_logging.FATAL)
-    config, rest = given.config.value.to_dict(), arguments[1:]
+    _set_logging()
+    config = given.config.value.to_dict()
     place = (given.coordinator.value, given.processes.value, given.process.value)
     elsewhere = given.mode.value == "compile" and given.topology.value != compile.LIVE
     alike = (
@@ -141,18 +161,29 @@ def _run(arguments: list[str]) -> None:
         _dispatch(config, local_path("--workdir", given.workdir.value or "workdir/compile"), rest)
 
 
+def _set_logging() -> None:
+    """Shows this project's messages alone; `--verbosity` brings the libraries' logs and tracebacks back."""
+    flag = flags.FLAGS["verbosity"]
+    if not flag.present:
+        plain_logging(libraries=logging.CRITICAL)
+        return
+    level = converter.absl_to_standard(flag.value)
+    plain_logging(min(level, logging.INFO), level)
+
+
 def _dispatch(config: dict, workdir: Path, rest: list[str]) -> None:
-    from geosurge_jax.experiment import (
-        compile,
-        evaluate,
-        export,
-        features,
-        inspect,
-        league,
-        train,
-        verify,
-    )
-    from geosurge_jax.serving import run_modes
+    with interrupted_at_once():
+        from geosurge_jax.experiment import (
+            compile,
+            evaluate,
+            export,
+            features,
+            inspect,
+            league,
+            train,
+            verify,
+        )
+        from geosurge_jax.serving import run_modes
 
     given = run_flags()
     if given.mode.value == "train":
@@ -180,16 +211,17 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line and loads the config; errors in either end in one line."""
     given = run_flags()
     try:
+        check_config_arguments(arguments[1:])
         rest = flags.FLAGS(arguments)
         if given.config.value is None:
             raise flags.IllegalFlagValueError("--config is missing")
         if given.workdir.value is None and given.mode.value != "compile":
             raise flags.IllegalFlagValueError("--workdir is missing")
         given.config.value.to_dict()  # where the file could not be loaded, this says why
-    except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         lines = [line.strip() for line in str(error).replace("\\n", "\n").splitlines()]
         # An error inside a config file comes with a traceback of which the last line is meant for us.
         kept = lines[-1:] if any(line.startswith("Traceback") for line in lines) else lines
-        print(f"error: command line: {' '.join(filter(None, kept))}", file=sys.stderr)
-        sys.exit(2)
+        line = f"error: command line: {' '.join(filter(None, kept))}"
+        raise end(line, ExitCode.USAGE) from error
     return rest

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from geosurge_jax.command_end import NothingDoneError, SomeFailed
 from geosurge_jax.experiment import terminal
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
@@ -35,6 +36,8 @@ def predict(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
 
     Raises:
         ValueError: one line that names what is missing or wrong.
+        NothingDoneError: no image was placed; earlier results are kept.
+        SomeFailed: some images could not be read; their rows hold the errors.
         CheckpointError: no sound checkpoint.
         OSError: a file cannot be written.
     """
@@ -47,11 +50,12 @@ def predict(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     placed = _write(workdir, "predictions", outcomes, config.evaluation.top_k)
     mapped = sum(map_of(image, maps) is not None for image in images)
     failed = Counter({"unreadable": len(images) - placed})
-    _say(account("placed", placed, +failed, skipped))
-    _say(
+    terminal.say(account("placed", placed, +failed, skipped))
+    terminal.say(
         f"{placed} of {len(images)} images placed ({mapped} with a segmentation map) by the checkpoint of "
         f"step {predictor.model.provenance.step} -> {_written(workdir, 'predictions')}"
     )
+    _check_placed(placed, len(images), "images")
 
 
 def query(raw: Mapping[str, Any], root: Path, text_encoder: str, sentences: Sequence[str]) -> None:
@@ -65,6 +69,8 @@ def query(raw: Mapping[str, Any], root: Path, text_encoder: str, sentences: Sequ
 
     Raises:
         ValueError: one line that names what is missing or does not fit.
+        NothingDoneError: no sentence was placed; earlier results are kept.
+        SomeFailed: some sentences were not placed.
         CheckpointError: no sound checkpoint.
         OSError: a file cannot be written.
     """
@@ -79,10 +85,11 @@ def query(raw: Mapping[str, Any], root: Path, text_encoder: str, sentences: Sequ
     predictor = _predictor(config, workdir, text_encoder)
     outcomes = predictor.query([*sentences])
     placed = _write(workdir, "queries", outcomes, config.evaluation.top_k)
-    _say(
+    terminal.say(
         f"{placed} sentences placed by the checkpoint of step {predictor.model.provenance.step} -> "
         f"{_written(workdir, 'queries')}"
     )
+    _check_placed(placed, len(sentences), "sentences")
 
 
 def find_images(paths: Sequence[Path], maps: Path | None = None) -> tuple[list[Path], Counter[str]]:
@@ -138,7 +145,10 @@ def _predictor(config: ExperimentConfig, workdir: Workdir, text_encoder: str = "
 
 
 def _write(workdir: Workdir, name: str, outcomes: Iterable[Outcome], k: int) -> int:
-    """Writes outcomes on process 0, prints the table, and returns how many are no failures."""
+    """Writes outcomes on process 0, prints the table, and returns how many were placed.
+
+    Where none was, files of earlier results stay as they are.
+    """
     if jax.process_index():
         return sum(outcome.error is None for outcome in outcomes)
     path = journal_path(workdir.root / name)
@@ -146,8 +156,10 @@ def _write(workdir: Workdir, name: str, outcomes: Iterable[Outcome], k: int) -> 
     with open_journal(path, {}, resume=False, replace=True) as journal:
         placed = _collect(journal, outcomes, k)
         for form in FILE_FORMATS:
-            write_file(form, journal.records(), workdir.root / f"{name}.{form}")
-        FORMATS["table"](_most_likely(journal), sys.stderr)
+            file = workdir.root / f"{name}.{form}"
+            if placed or not file.exists():
+                write_file(form, journal.records(), file)
+        FORMATS["table"](_most_likely(journal), sys.stdout)
         journal.remove()
     return placed
 
@@ -172,5 +184,14 @@ def _written(workdir: Workdir, name: str) -> str:
     return ", ".join(str(workdir.root / f"{name}.{form}") for form in FILE_FORMATS)
 
 
-def _say(text: str) -> None:
-    terminal.CONSOLE.print(text, soft_wrap=True, highlight=False)
+def _check_placed(placed: int, asked: int, what: str) -> None:
+    if not placed:
+        raise NothingDoneError(
+            f"none of {asked} {what} could be placed; files of earlier results are kept"
+        )
+    if placed < asked:
+        partly = SomeFailed(
+            f"{asked - placed} of {asked} {what} failed; their rows hold the errors"
+        )
+        partly.speaks = jax.process_index() == 0
+        raise partly

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.synthetic_earth.encoding import LICENCE, PhotoSet, author_name, planet_records
 from geosurge_jax.synthetic_earth.geography import World, build_world
@@ -118,8 +119,9 @@ def _split_indexes(author: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     return indexes
 
 
+@one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m data.planet", description=__doc__)
     parser.add_argument("--out", required=True, help="directory where data sets lie")
     parser.add_argument("--photos", type=int, default=6000, help="how many (default: %(default)s)")
@@ -127,14 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the world (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     values = parser.parse_args(arguments)
-    try:
-        made = prepare(
-            values.out,
-            photos=values.photos,
-            size=values.size,
-            seed=values.seed,
-            workers=values.workers,
-        )
-    except ValueError as error:
-        parser.exit(2, f"{error}\n")
+    plain_logging()
+    made = prepare(
+        values.out,
+        photos=values.photos,
+        size=values.size,
+        seed=values.seed,
+        workers=values.workers,
+    )
     print(made)

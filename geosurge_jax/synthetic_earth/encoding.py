@@ -1,12 +1,8 @@
 """Photos of the generated Earth as records, on any number of processes the same bytes."""
 
 import itertools
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +13,7 @@ from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.synthetic_earth.geography import World, build_world
 from geosurge_jax.synthetic_earth.render import render_photo
 from geosurge_jax.synthetic_earth.sampling import Plan, plan_photos, sample_nuisance
+from geosurge_jax.worker_processes import WorkerProcesses
 
 LICENCE = "CC0-1.0"
 _JPEG_QUALITY = 90
@@ -100,9 +97,7 @@ def author_name(seed: int, author: int) -> str:
 
 def _render_in_parallel(tasks: list[tuple], workers: int) -> Iterator[Record]:
     """Chunks in order from worker processes, a bounded number of them ahead of the reader."""
-    # Spawned, because a fork copies locks of the threads that the parent may be running.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with WorkerProcesses(workers) as pool:
         waiting = iter(tasks)
         ahead = deque(
             pool.submit(_render_chunk, *task) for task in itertools.islice(waiting, 4 * workers)
@@ -111,15 +106,3 @@ def _render_in_parallel(tasks: list[tuple], workers: int) -> Iterator[Record]:
             records = ahead.popleft().result()
             ahead.extend(pool.submit(_render_chunk, *task) for task in itertools.islice(waiting, 1))
             yield from records
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent was killed, which leaves it waiting for work for ever."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

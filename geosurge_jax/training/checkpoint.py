@@ -13,6 +13,7 @@ from geosurge_jax.models.preprocessing import Preprocessing
 from geosurge_jax.training import stored
 from geosurge_jax.training.abandoned_io import abandoned_io_silenced, settle
 from geosurge_jax.training.fingerprint import leaf_types
+from geosurge_jax.training.read_back import read_back
 from geosurge_jax.training.retention import NewestAndBest
 from geosurge_jax.training.state import TrainState
 from geosurge_jax.training.stopping import StoppedError
@@ -86,6 +87,7 @@ class Checkpointer:
                 preservation_policy=NewestAndBest(keep, minimize, self._watched)
             ),
         )
+        self._proven = self.latest_step() is not None
 
     def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
@@ -95,7 +97,7 @@ class Checkpointer:
         """Starts saving; returns once the arrays are safe from the next, donating step.
 
         A checkpoint of the same step is replaced; until the new one is whole the old one is kept, and this
-        returns only then.
+        returns only then. The first checkpoint of a run is read back before this returns.
 
         Args:
             state: the state after `progress.step` steps.
@@ -103,7 +105,7 @@ class Checkpointer:
             metrics: the newest evaluation; must hold the watched metric to count for "best".
 
         Raises:
-            CheckpointError: this save, or the one before it, failed.
+            CheckpointError: this save, or the one before it, failed, or the first one cannot be read back.
         """
         self.wait()
         step = progress.step
@@ -117,6 +119,10 @@ class Checkpointer:
             self._manager.save(step, args=stored.save_arguments(state, notes), force=True)
         except Exception as error:
             raise self._failure(error) from error
+        if not self._proven:
+            self.wait()
+            read_back(self._directory / str(step), state)
+            self._proven = True
         if replaces:
             self.wait()
             if jax.process_index() == 0:

@@ -20,6 +20,7 @@ import jax
 # The coordination service has no public door; Orbax comes in here too.
 from jax._src import distributed
 
+from geosurge_jax.command_end import ExitCode
 from geosurge_jax.training.stopping import EXIT_CODES
 from geosurge_jax.training.watch import Timeouts, Watch, end_now
 
@@ -180,8 +181,9 @@ def _addresses(given: Placement | None, found: str | None) -> dict[str, Any]:
 def together(given: Placement | None, timeouts: Timeouts) -> Iterator[str]:
     """Runs the body as one of several processes that all end when one does.
 
-    Where the body ends by an exception, or by an exit code that is neither 0 nor that of a run that was
-    asked to stop, all other processes end too, and this one ends inside of here.
+    Where the body ends by an exception, or by an exit code that is neither 0, nor that of a run that was
+    asked to stop, nor that of a result some of whose inputs failed, all other processes end too, and this
+    one ends inside of here.
 
     Args:
         given: see `join`.
@@ -203,7 +205,7 @@ def together(given: Placement | None, timeouts: Timeouts) -> Iterator[str]:
         try:
             yield f"{watch.name}: "
         except SystemExit as asked:
-            if asked.code not in (None, 0, *EXIT_CODES.values()):
+            if asked.code not in (None, 0, ExitCode.SOME_FAILED, *EXIT_CODES.values()):
                 raise
             leaving = asked
         barrier("the end")

@@ -13,24 +13,27 @@ from typing import TypeVar
 import jax
 from jax.experimental import multihost_utils
 
+from geosurge_jax.command_end import ExitCode, StoppedCommand
+
 T = TypeVar("T")
 
 # 75 is EX_TEMPFAIL of sysexits.h, "try again later"; 130 is what shells use for Ctrl-C.
-EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
+EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: int(ExitCode.INTERRUPTED)}
 
 
-class StoppedError(Exception):
+class StoppedError(StoppedCommand):
     """The run was asked to stop; carries the exit code."""
 
     def __init__(self, cause: signal.Signals, saved_step: int | None = None):
         """States why, and the step whose state was saved on the way out."""
         super().__init__(cause.name)
         self.cause, self.saved_step = cause, saved_step
+        self.exit_code = EXIT_CODES[cause]
 
     @property
-    def exit_code(self) -> int:
-        """What the process ends with."""
-        return EXIT_CODES[self.cause]
+    def speaks(self) -> bool:
+        """Whether this process prints the message: of several, which all stop, the first does."""
+        return jax.process_index() == 0
 
     def __str__(self) -> str:
         """One line for the terminal."""

@@ -75,7 +75,7 @@ def test_float32_loads_back_in_the_same_bits(trained, capsys):
     np.testing.assert_array_equal(posterior(model, loaded), posterior(model, params))
     assert metadata["step"] == "3" and metadata["system"] == "geosurge"
     assert metadata["dtype"] == "float32" and metadata["jax"] == jax.__version__
-    assert "step 3 as float32" in capsys.readouterr().err
+    assert "step 3 as float32" in capsys.readouterr().out
     described = json.loads((workdir.export / "config.json").read_text())
     assert described["run"]["config"] == json.loads(json.dumps(config()))
     assert (workdir.export / "geocells.npz").read_bytes() == workdir.geocells.read_bytes()

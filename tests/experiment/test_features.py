@@ -75,7 +75,7 @@ def test_features_are_made_once(folder, made, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in made[1].iterdir()}
     features.run(config(folder).to_dict(), folder / "run")
     assert before == {path.name: path.stat().st_mtime_ns for path in made[1].iterdir()}
-    assert "already there" in " ".join(capsys.readouterr().err.split())
+    assert "already there" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

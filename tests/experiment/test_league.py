@@ -9,9 +9,9 @@ import pytest
 
 from configs import league as league_file
 from configs import league_ladders
+from geosurge_jax.command_end import NegativeAnswer
 from geosurge_jax.experiment import league, league_report, train
 from geosurge_jax.experiment.config_types import ConfigError
-from geosurge_jax.experiment.failure import NegativeAnswer
 from geosurge_jax.experiment.league_config import Direction, parse_league
 from geosurge_jax.experiment.league_runs import Facts, Failed, Finished
 from geosurge_jax.experiment.league_statistics import judge, over_seeds

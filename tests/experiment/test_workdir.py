@@ -4,6 +4,7 @@ import pytest
 
 from configs.geosurge import get_config
 from geosurge_jax.experiment.config_types import ConfigError
+from geosurge_jax.experiment.paths import local_path
 from geosurge_jax.experiment.workdir import (
     claim,
     locked,
@@ -95,3 +96,18 @@ def test_reading_needs_the_same_model_only(tmp_path):
     open_trained(tmp_path, tiny(training__steps=9))
     with pytest.raises(ConfigError, match="config.system.embedding_width: 16 -> 32"):
         open_trained(tmp_path, tiny(system__embedding_width=32))
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*", "b?", "c[d"])
+def test_a_path_that_checkpoints_cannot_be_read_from_is_rejected(tmp_path, name):
+    with pytest.raises(ConfigError, match="expected a path without .*takes for a pattern"):
+        open_for_training(tmp_path / name / "run", tiny())
+    assert not (tmp_path / name).exists()
+
+
+def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("--workdir", "~/run") == tmp_path / "run"
+    assert open_for_training(tmp_path / "a~b", tiny()).root == tmp_path / "a~b"
+    with pytest.raises(ConfigError, match="--workdir=~nobody-here/run: expected a user"):
+        local_path("--workdir", "~nobody-here/run")

@@ -1,15 +1,22 @@
-"""TFDS' doors to an import, against the command line of our own."""
+"""Imports by TFDS give the same files as our own command line."""
 
 import json
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from geosurge_jax.dataset.reader import open_dataset
 from geosurge_jax.importing import build, prepare
 from geosurge_jax.importing.builders import BUILDERS
 from tests.importing.photos import BAD, GOOD, table_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +97,14 @@ def test_a_finished_dataset_is_kept_or_made_again_as_asked(manual, prepared, tmp
     assert contents(tmp_path) == prepared
 
 
+KEPT = "interrupted; finished work is kept"
+
+
 def test_an_ended_import_goes_on(manual, prepared, tmp_path, monkeypatch):
     def ended(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match=KEPT):
         patch.setattr("geosurge_jax.importing.importer.make_plan", ended)
         build.main(["mp16", f"--manual_dir={manual}", f"--data_dir={tmp_path}"])
     assert [path.name for path in (tmp_path / "mp16").iterdir()] == [".importing-2.0.0"]
@@ -136,3 +146,19 @@ def test_what_is_not_heeded_is_refused(flag, manual, tmp_path):
     with pytest.raises(SystemExit, match=f"{flag[2:].split('=')[0]} is not heeded, expected"):
         build.main(["mp16", flag, f"--manual_dir={manual}", f"--data_dir={tmp_path}"])
     assert not list(tmp_path.iterdir())
+
+
+def test_the_snippet_of_the_docs_runs_as_printed(manual, tmp_path):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.S)
+    (tmp_path / "MANUAL").symlink_to(manual)
+    (tmp_path / "snippet.py").write_text(snippet)
+    done = subprocess.run(
+        [sys.executable, "snippet.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert len(open_dataset(tmp_path / "datasets" / "mp16" / "2.0.0").split("train")) > 0
+    assert done.stdout.splitlines()[-1]

@@ -90,6 +90,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send(302, headers={"Location": "/images/photo_unavailable/0.png"})
         elif kind == "page":
             self.send(200, b"<html>", kind="text/html; charset=utf-8")
+        elif kind == "plain":
+            self.send(200, picture(number), kind="text/plain")
+        elif kind == "half":
+            content = picture(number) if tries > number else picture(number)[:-200]
+            self.send(200, content, headers={"Content-Length": "", "Connection": "close"})
+            self.close_connection = True
         elif kind == "html":
             self.send(200, b"<!DOCTYPE html><html>")
         elif kind == "empty":
@@ -181,6 +187,19 @@ def test_photos_become_tars_that_the_reader_reads(tmp_path, server, monkeypatch)
     assert outcomes(tmp_path / "out")["a/b/0.jpg"][1].startswith("photos-0000")
 
 
+def test_bytes_decide_what_is_a_whole_photo(tmp_path, server):
+    """Without a Content-Length the end of the connection may come too early."""
+    paths = ("plain/1", "half/1", "half/4")  # the number says how often it breaks off
+    urls = write_list(tmp_path / "list.csv", [(path, f"{server.url}/{path}") for path in paths])
+    assert download(tmp_path / "out", urls, QUICK, 2) == {"stored": 2, "failed": 1}
+    kind, reason = outcomes(tmp_path / "out")["half/4"]
+    assert kind == "failed" and reason.startswith("incomplete photo of ")
+    assert download(tmp_path / "out", urls, QUICK, 2) == {"stored": 3}
+    found = stored(tmp_path / "out", tmp_path / "work")
+    assert [found[path.replace("/", "_")].content for path in paths] == [*map(picture, (1, 1, 4))]
+    assert server.counts == {"/plain/1": 1, "/half/1": 2, "/half/4": 5}
+
+
 BAD = {
     "gone/0": ("gone", "status 404"),
     "gone/1": ("gone", "status 410"),
@@ -188,7 +207,7 @@ BAD = {
     "loop/0": ("bad address", "more than 5 redirects"),
     "elsewhere/0": ("bad address", "file:///etc/passwd"),
     "placeholder/0": ("placeholder", "the photo is not public any more"),
-    "page/0": ("not a photo", "content type text/html; charset=utf-8"),
+    "page/0": ("not a photo", "it begins with b'<html>'"),
     "html/0": ("not a photo", "it begins with b'<!DOCTYP'"),
     "empty/0": ("not a photo", "it begins with b''"),
     "large/0": ("too large", f"more than {64 * 2**20} bytes"),

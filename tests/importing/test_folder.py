@@ -459,7 +459,7 @@ def test_the_command_line(tmp_path, capsys):
     command += ["--out", str(tmp_path / "out"), "--name", "mine", "--fractions", "0.5,0,0.5"]
     command += ["--latitude-column", "northing", "--longitude-column", "east"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "no column for the file" in done.stderr and "--file-column with one of" in done.stderr
     command += ["--file-column", "pic"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

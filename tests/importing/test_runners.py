@@ -1,5 +1,7 @@
+import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,13 @@ def process_ids(folder):
     return {int(path.read_text()) for path in folder.iterdir()}
 
 
-def test_processes_stay_for_the_next_pieces_and_are_replaced_when_one_dies(tmp_path):
-    runner = on_this_machine(2)
+@pytest.fixture
+def runner():
+    with on_this_machine(2) as two:
+        yield two
+
+
+def test_processes_stay_for_the_next_pieces_and_are_replaced_when_one_dies(runner, tmp_path):
     found = []
     for name in ("reading", "writing"):
         (tmp_path / name).mkdir()
@@ -44,3 +51,12 @@ def test_processes_stay_for_the_next_pieces_and_are_replaced_when_one_dies(tmp_p
 def test_one_worker_is_this_process(tmp_path):
     on_this_machine(1)(leave_process_id, [tmp_path / "0"], "reading")
     assert process_ids(tmp_path) == {os.getpid()}
+
+
+def test_processes_are_gone_when_the_work_is_done(tmp_path):
+    """Left to the interpreter's exit, their pool prints a traceback now and then."""
+    with on_this_machine(2) as runner:
+        runner(leave_process_id, [tmp_path / str(n) for n in range(4)], "reading")
+        assert multiprocessing.active_children()
+    assert not multiprocessing.active_children()
+    assert not [one for one in threading.enumerate() if "ExecutorManager" in type(one).__name__]

@@ -356,5 +356,11 @@ def test_the_command_line(dataset, tmp_path, caplog):
     assert "10 records, 1 maps of" in caplog.text
     assert "9 records without a map: no map file" in caplog.text
     assert len(maps_of(open_dataset(tmp_path / "photos_maps" / "1.0.0"))) == 10
+    png(tmp_path / "others" / "elsewhere.png", 1)
+    with pytest.raises(SystemExit, match="nothing was written.*10 records: no map file") as ended:
+        main(
+            [*command[3:-2], "--maps", str(tmp_path / "others"), "--name", "none", "--process", "0"]
+        )
+    assert ended.value.code == 1 and not [*(tmp_path / "none").glob("*")]
     with pytest.raises(SystemExit, match="error: .*no such folder"):
         main(["--dataset", str(dataset), "--out", str(tmp_path), "--maps", "nowhere"])

@@ -58,6 +58,10 @@ def predict(*arguments, **options):
     return run("predict", *arguments, "--model", "m", **options)
 
 
+def embed(*arguments, **options):
+    return run("embed", *arguments, "--model", "m", **options)
+
+
 def images(text):
     return [row["image"] for row in csv.DictReader(io.StringIO(text)) if row["rank"] in ("", "1")]
 
@@ -199,6 +203,20 @@ def test_vectors_of_readable_images_are_archived(opened, folder):
         assert archive["vectors"].dtype == np.float32
         np.testing.assert_array_equal(archive["vectors"], [[0] * 4, [2] * 4])
     assert "bad.jpg: not an image" in done.stderr
+
+
+def test_where_nothing_is_placed_earlier_results_are_kept(opened, folder):
+    for name in ("out.csv", "out.npz"):
+        command = predict if name.endswith("csv") else embed
+        done = command("bad.jpg", "--out", name, code=1)
+        assert "error: " in done.stderr and "none of 1 images" in done.stderr
+        assert (folder / name).exists() == name.endswith("csv"), "error rows, but no empty archive"
+        (folder / name).write_text("earlier")
+        command("bad.jpg", "--out", name, code=1)
+        assert (folder / name).read_text() == "earlier"
+        assert not journal_path(folder / name).exists()
+    done = predict("bad.jpg", "--format", "csv", code=1)
+    assert "bad.jpg: not an image" in done.stdout and "none of 1 images" in done.stderr
 
 
 def test_sentences_are_placed(opened):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from configs import geoclip, geosurge
+from geosurge_jax.command_end import NothingDoneError, SomeFailed
 from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.interop.text_encoder import load_text_encoder
 from geosurge_jax.serving import run_modes
@@ -49,7 +50,7 @@ def test_sentences_are_placed_as_their_vectors_say(trained, text_encoder, capfd)
     assert [row["image"] for row in found] == [*SENTENCES]
     features = json.loads((workdir.root / "queries.geojson").read_text())["features"]
     assert {one["properties"]["image"] for one in features} == {*SENTENCES}
-    assert "3 sentences placed by the checkpoint of step 3" in capfd.readouterr().err
+    assert "3 sentences placed by the checkpoint of step 3" in capfd.readouterr().out
     encoder = load_text_encoder(text_encoder)
     posterior = model.system.query(
         params, model.system.prepare(params, {}), encoder.vectors(SENTENCES)
@@ -98,8 +99,9 @@ def test_a_system_that_reads_maps_takes_those_of_the_config(tmp_path, text_encod
     (tmp_path / "bad.jpg").write_bytes(b"not an image")
     images = [tmp_path / name for name in ("a.png", "b.png", "bad.jpg")]
     raw["evaluation"]["maps"] = str(maps)
-    run_modes.predict(raw, workdir.root, images)
-    said = " ".join(capfd.readouterr().err.split())
+    with pytest.raises(SomeFailed, match="1 of 3 images failed"):
+        run_modes.predict(raw, workdir.root, images)
+    said = " ".join(capfd.readouterr().out.split())
     assert "2 of 3 images placed (1 with a segmentation map) by the checkpoint of step 3" in said
     assert "bad.jpg" in said
     found = {Path(row["image"]).name: row for row in rows(workdir.root / "predictions.csv")}
@@ -107,6 +109,10 @@ def test_a_system_that_reads_maps_takes_those_of_the_config(tmp_path, text_encod
     assert "segmentation missing" not in found["a.png"]["warnings"]
     assert "not a picture" in found["bad.jpg"]["error"]
     assert not [*workdir.root.glob(".predictions*")]
+    with pytest.raises(NothingDoneError, match="none of 1 images could be placed"):
+        run_modes.predict(raw, workdir.root, images[2:])
+    again = {Path(row["image"]).name for row in rows(workdir.root / "predictions.csv")}
+    assert again == {"a.png", "b.png", "bad.jpg"} and not [*workdir.root.glob(".predictions*")]
 
 
 @pytest.mark.parametrize(

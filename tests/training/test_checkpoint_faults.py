@@ -340,3 +340,28 @@ def test_the_cause_is_the_end_of_a_long_chain_without_annotations():
     assert stored.cause(OSError(28, "No space left on device")) == (
         "OSError: [Errno 28] No space left on device"
     )
+
+
+@pytest.mark.parametrize("lost", [None, "state/manifest.ocdbt", "progress/metadata"])
+def test_the_first_checkpoint_of_a_run_is_read_back(tmp_path, monkeypatch, lost):
+    wait = Checkpointer.wait
+
+    def wait_and_lose(self):
+        wait(self)
+        if lost is not None:
+            (tmp_path / "run" / "1" / lost).unlink(missing_ok=True)
+
+    # Orbax takes brackets for a pattern, and what it saves below them cannot be read.
+    directory = tmp_path / ("run" if lost else "run[1]")
+    monkeypatch.setattr(Checkpointer, "wait", wait_and_lose)
+    with open_checkpoints(directory) as keeper:
+        with pytest.raises(CheckpointError, match="1: was saved but cannot be read back") as caught:
+            keeper.save(state_of(1), progress_of(1), {"loss": 3.0})
+        assert "\n" not in str(caught.value)
+
+
+def test_only_the_first_checkpoint_is_waited_for(directory, monkeypatch):
+    monkeypatch.setattr("geosurge_jax.training.checkpoint.read_back", None)
+    with open_checkpoints(directory) as keeper:
+        keeper.save(state_of(6), replace(progress_of(5), step=6), {"loss": 3.0})
+    assert "6" in kept(directory)

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from geosurge_jax.command_end import ExitCode, NothingDoneError, tell
 from geosurge_jax.geo import atomic_file
-from geosurge_jax.serving.commands.exit_codes import ExitCode, tell
 from geosurge_jax.serving.commands.progress import progress
 from geosurge_jax.serving.images import readable_name
 from geosurge_jax.serving.prediction import FailedPrediction
@@ -34,6 +34,7 @@ def embed(
         The command's exit code.
 
     Raises:
+        NothingDoneError: no image could be read; an earlier archive is kept.
         OSError: the archive cannot be written.
     """
     kept: list[str] = []
@@ -48,6 +49,10 @@ def embed(
                 width = len(vector)
                 spool.write(np.asarray(vector, "<f4").tobytes())
             advance()
+        if not kept:
+            raise NothingDoneError(
+                f"{out}: not written, since none of {len(names):,} images could be read"
+            )
         _write_archive(out, spool, (len(kept), width), kept)
     failed = len(names) - len(kept)
     tell(f"{len(kept):,} vectors of width {width} -> {out}")

@@ -1,29 +1,13 @@
-"""Exit codes of the `geosurge` command, and how errors become them."""
+"""Exit codes of the `geosurge` command: those of `geosurge_jax.command_end`, and errors of models."""
 
-import enum
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
-from geosurge_jax.untrusted_text import printable
-
-
-class ExitCode(enum.IntEnum):
-    """What the command's exit code says."""
-
-    OK = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    SOME_FAILED = 3
-    NO_MODEL = 4
-    INTERRUPTED = 130
-
+from geosurge_jax.command_end import CommandEnd, ExitCode, end
 
 EXIT_CODES = """Exit codes:
   0    every image was answered
-  1    unexpected error
+  1    no image was placed, or the work failed; earlier results are kept
   2    wrong usage
   3    some images failed; the results name them
   4    the model is not available
@@ -43,27 +27,6 @@ def model_errors() -> Iterator[None]:
         raise fail(error, code) from error
 
 
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Turns our own ValueErrors and errors of files into one line and exit code 2."""
-    from geosurge_jax.experiment.failure import raised_by_us
-
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if isinstance(error, BrokenPipeError) or not (
-            isinstance(error, OSError) or raised_by_us(error)
-        ):
-            raise
-        raise fail(error, ExitCode.USAGE) from error
-
-
-def fail(problem: object, code: ExitCode) -> typer.Exit:
+def fail(problem: object, code: ExitCode) -> CommandEnd:
     """Prints `error: ...` in one line; returns the exception that ends the command."""
-    tell(f"error: {' '.join(str(problem).split())}")
-    return typer.Exit(code)
-
-
-def tell(text: str) -> None:
-    """Prints a line for people on stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
+    return end(f"error: {' '.join(str(problem).split())}", code)

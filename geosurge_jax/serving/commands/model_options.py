@@ -1,20 +1,15 @@
 """Options that open a model, shared by the subcommands."""
 
-import platform
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geosurge_jax import __version__
 from geosurge_jax.serving.commands.exit_codes import model_errors
 
 if TYPE_CHECKING:
     from geosurge_jax.serving.predictor import Predictor
-
-LIBRARIES = ("jax", "jaxlib", "flax", "numpy")
 
 ModelOption = Annotated[
     str,
@@ -93,9 +88,3 @@ def open_predictor(model: str, options: ModelOptions) -> "Predictor":
 
     with model_errors():
         return Predictor.from_pretrained(model, **vars(options))
-
-
-def version_text() -> str:
-    """Returns the versions that decide results, one a line; initialises no device."""
-    lines = [f"geosurge_jax {__version__}", f"python {platform.python_version()}"]
-    return "\n".join([*lines, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])

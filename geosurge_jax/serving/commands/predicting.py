@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from geosurge_jax.command_end import ExitCode, NothingDoneError, tell
 from geosurge_jax.input.image_files import account
-from geosurge_jax.serving.commands.exit_codes import ExitCode, tell
 from geosurge_jax.serving.commands.image_names import NamedImages
 from geosurge_jax.serving.commands.progress import Advance, progress
 from geosurge_jax.serving.exif_comparison import exif_error_km
@@ -86,6 +86,7 @@ def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
 
     Raises:
         JournalError: the journal beside the output file cannot be used; one line.
+        NothingDoneError: no image was placed; an earlier output file is kept.
         OSError: a file cannot be written.
     """
     tally = Tally()
@@ -103,8 +104,14 @@ def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
         tell(f"interrupted{kept}{how}")
         return ExitCode.INTERRUPTED
     _summarise(job, tally)
+    if tally.failed == tally.images:
+        raise NothingDoneError(f"none of {tally.images:,} images could be placed{_kept(job)}")
     failed = tally.failed or tally.sidecars_kept
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _kept(job: PredictJob) -> str:
+    return "" if job.out is None else f"; earlier results in {job.out} are kept"
 
 
 def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> None:
@@ -120,7 +127,8 @@ def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> 
         with progress(len(done) + len(waiting), len(done)) as advance:
             for record in _results(predictor, job, waiting, tally, advance):
                 journal.append(record)
-        write_file(job.form, journal.records(), out)
+        if tally.failed < tally.images or not out.exists():
+            write_file(job.form, journal.records(), out)
         journal.remove()
 
 
@@ -165,4 +173,5 @@ def _summarise(job: PredictJob, tally: Tally) -> None:
         tell(f"{len(errors):,} of {tally.images:,} images carry an EXIF position{median}")
     failed = +Counter({"unreadable": tally.failed})
     line = account("placed", tally.images - tally.failed, failed, job.images.skipped)
-    tell(line if job.out is None else f"{line} -> {job.out}")
+    written = job.out is not None and tally.failed < tally.images
+    tell(f"{line} -> {job.out}" if written else line)
