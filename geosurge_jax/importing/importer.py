@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import NothingDoneError
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.dataset.directory import (
     check_name,
@@ -190,14 +191,14 @@ def _rejections(chunks: Path, chosen: Chosen, directory: Path | None) -> Iterato
         yield from rows.without_photo(np.concatenate(found))
 
 
-def _nothing_left(work: Path, final: Path, rejections: Iterator[Rejection]) -> ValueError:
-    """Why no photo is left; the working directory, in which nothing is worth going on with, is deleted."""
+def _nothing_left(work: Path, final: Path, rejections: Iterator[Rejection]) -> NothingDoneError:
+    """Return the error that says why no image is left; deletes the working directory, which is of no use."""
     listed = final.parent / f"rejected-{final.name}.csv"
     with listed.open("wb") as file:
         kinds = write_rejections(file, rejections)
     shutil.rmtree(work)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    return ValueError(
+    return NothingDoneError(
         f"dataset {final.parent.name!r}: no photo left: {counts}; see {listed} (--source, --table)"
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from geosurge_jax.importing.runners import on_this_machine
+from geosurge_jax.worker_processes import WorkerProcesses
 
 
 def leave_process_id(path: Path) -> None:
@@ -19,6 +20,10 @@ def die(path: Path) -> None:
 
 def refuse(path: Path) -> None:
     raise ValueError(f"{path.name}: refused")
+
+
+def blocked_signals() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, set()))
 
 
 def process_ids(folder):
@@ -60,3 +65,11 @@ def test_processes_are_gone_when_the_work_is_done(tmp_path):
         assert multiprocessing.active_children()
     assert not multiprocessing.active_children()
     assert not [one for one in threading.enumerate() if "ExecutorManager" in type(one).__name__]
+
+
+def test_workers_leave_ctrl_c_to_their_parent():
+    """A terminal sends it to all processes; each worker would print a traceback."""
+    before = blocked_signals()
+    with WorkerProcesses(1) as pool:
+        assert signal.SIGINT in pool.submit(blocked_signals).result()
+    assert blocked_signals() == before
