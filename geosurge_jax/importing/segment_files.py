@@ -12,7 +12,7 @@ from geosurge_jax.dataset.ade20k import CLASSES, UNKNOWN
 from geosurge_jax.dataset.rewritten_shard import NewMap
 from geosurge_jax.dataset.shards import StoredRecord
 from geosurge_jax.importing.segment_classes import read_class_table
-from geosurge_jax.importing.strip import strip_metadata
+from geosurge_jax.importing.strip import stored_segmentation
 from geosurge_jax.input.image_files import skip_reason
 from geosurge_jax.input.image_formats import without_suffix
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
@@ -122,4 +122,4 @@ class FileMaps:
                 f"{path}: class {wrong[0]}, expected 0 to {len(CLASSES) - 1} or {UNKNOWN}, or a file "
                 f"that says what the ids mean (--class-table) {_FLAG}"
             )
-        return strip_metadata(content)
+        return stored_segmentation(content)
