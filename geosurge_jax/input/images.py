@@ -12,6 +12,7 @@ from PIL import Image, JpegImagePlugin
 from geosurge_jax.dataset.record import NO_MAP, UNKNOWN_CLASS
 from geosurge_jax.input.exif import orientation
 from geosurge_jax.input.geometry import Box
+from geosurge_jax.input.image_formats import HEIF_INSTALLED, is_heif
 from geosurge_jax.input.plain_png import read_plain_png
 from geosurge_jax.input.png_chunks import PNG_SIGNATURE, only_pixels
 
@@ -242,6 +243,8 @@ def _opened(content: bytes, reduction: int = 1) -> Image.Image:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify image file" in reason:
             reason = f"not a picture (starts with {content[:8]!r})"
+            if is_heif(content) and not HEIF_INSTALLED:
+                reason = "HEIC, which needs `pip install 'geosurge-jax[heif]'`"
         raise ImageDecodeError(reason) from None
     return image
 

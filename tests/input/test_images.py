@@ -253,3 +253,11 @@ def test_photo_and_map_stay_aligned(left, top, across, down, size, shape, map_sh
         inner = slice(1, -1)  # bicubic at the edges of the photo sees no more of the ramp
         difference = np.abs(photo[inner, inner, channel] - seen[inner, inner])
         assert difference.max(initial=0) < 0.02 + 0.5 / min(map_shape) + 0.5 / min(shape)
+
+
+def test_heic_without_its_library_names_the_remedy(monkeypatch):
+    monkeypatch.setattr("geosurge_jax.input.images.HEIF_INSTALLED", False)
+    with pytest.raises(
+        ImageDecodeError, match=r"HEIC, which needs .pip install .geosurge-jax\[heif\]"
+    ):
+        decode_image(b"\0\0\0\x18ftypheic" + bytes(99))
