@@ -51,10 +51,11 @@ def predict(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
     mapped = sum(map_of(image, maps) is not None for image in images)
     failed = Counter({"unreadable": len(images) - placed})
     terminal.say(account("placed", placed, +failed, skipped))
-    terminal.say(
-        f"{placed} of {len(images)} images placed ({mapped} with a segmentation map) by the checkpoint of "
-        f"step {predictor.model.provenance.step} -> {_written(workdir, 'predictions')}"
-    )
+    if placed:
+        terminal.say(
+            f"{placed} of {len(images)} images placed ({mapped} with a segmentation map) by the checkpoint "
+            f"of step {predictor.model.provenance.step} -> {_written(workdir, 'predictions')}"
+        )
     _check_placed(placed, len(images), "images")
 
 
