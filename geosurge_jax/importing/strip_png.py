@@ -51,6 +51,8 @@ def strip_png(content: bytes) -> bytes:
             body = _plain_profile(body)
         if kind == b"IHDR":
             largest |= _LARGEST_BY_COLOR.get(body[9:10], {})
+        if kind == b"PLTE":
+            body = body[: 3 << kept[0][1][8]] if kept else b""  # more colours than pixels can name
         if kind in (b"IHDR", b"IDAT", b"IEND") or 0 < len(body) <= largest.get(kind, 0):
             kept.append((kind, body))
     kinds = [kind for kind, _ in kept]

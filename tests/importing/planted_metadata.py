@@ -143,8 +143,8 @@ def _mutate(parts: Parts, form: str, rng: np.random.Generator) -> None:
     else:  # metadata stands inside a part
         cut = rng.integers(len(parts[at]) + 1)
         parts[at] = parts[at][:cut] + parts[other] + parts[at][cut:]
-        if form == "PNG" and rng.integers(4):
-            parts[at] = chunk(parts[at][4:8], parts[at][8:])  # sound again
+        if form == "PNG" and parts[at][4:8] != b"PLTE" and rng.integers(4):
+            parts[at] = chunk(parts[at][4:8], parts[at][8:])  # sound again; colours are pixels
 
 
 def _lengthened(part: bytes, form: str, by: int) -> bytes:

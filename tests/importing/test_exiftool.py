@@ -31,14 +31,13 @@ pytestmark = [
 
 
 def rationals(degrees: float, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Degrees in one of the forms that cameras write."""
-    form = rng.integers(5)
+    """Degrees in one of the forms that cameras write and ExifTool reads (not seconds of 0/0)."""
+    form = rng.integers(4)
     if form == 0:
         return [(round(degrees * 10**7), 10**7)]
     whole, minutes = int(degrees), (degrees % 1) * 60
-    if form in (1, 2):
-        undefined = (0, 0) if form == 2 else (0, 1)
-        return [(whole, 1), (int(minutes * 10**6), 10**6), undefined]
+    if form == 1:
+        return [(whole, 1), (int(minutes * 10**6), 10**6), (0, 1)]
     divisor = 10 ** int(rng.integers(0, 7))
     return [(whole, 1), (int(minutes), 1), (int((minutes % 1) * 60 * divisor), divisor)]
 

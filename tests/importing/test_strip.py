@@ -135,6 +135,18 @@ def test_pngs_of_every_kind_stay_lossless(mode):
     np.testing.assert_array_equal(decode_image(stored), decode_image(file.getvalue()))
 
 
+def test_colours_that_no_pixel_can_name():
+    file = io.BytesIO()
+    Image.fromarray(decode_image(saved("PNG"))).quantize(16).save(file, "PNG")
+    chunks = [
+        (kind, body + SECRET * 3 if kind == b"PLTE" else body)
+        for kind, body in png_chunks(file.getvalue())
+    ]
+    stored = stored_photo(png(*chunks), None)
+    assert SECRET not in stored and stored.startswith(PNG_SIGNATURE)
+    np.testing.assert_array_equal(decode_image(stored), decode_image(png(*chunks)))
+
+
 def test_an_interlaced_png_stays_lossless():
     passes = [
         (0, 0, 8, 8),
