@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geosurge_jax.importing.color_profile import is_color_profile
 from geosurge_jax.importing.folder_photos import stored_photo
 from geosurge_jax.importing.metadata_marks import find_metadata
 from geosurge_jax.importing.strip import stored_segmentation, strip_metadata
@@ -70,6 +71,31 @@ def test_regular_jpegs_are_stripped(extra):
     stripped = strip_metadata(content)
     assert not leaks(stripped) and stored_photo(content, None) == stripped
     np.testing.assert_array_equal(decode_image(stripped), decode_image(content))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_colour_profile_with_metadata_inside(form):
+    body = bytes(32) + b"acsp" + bytes(92) + PACKET
+    profile = (4 + len(body)).to_bytes(4, "big") + body
+    assert is_color_profile(profile)
+    content = saved(form, icc_profile=profile)
+    with pytest.raises(ValueError, match="XMP is left"):
+        strip_metadata(content)
+    stored = stored_photo(content, None)
+    assert stored.startswith(b"\xff\xd8\xff") and not leaks(stored)
+    assert "icc_profile" not in Image.open(io.BytesIO(stored)).info
+
+
+def test_a_jpeg_whose_colours_depend_on_a_dropped_segment():
+    content = saved("JPEG")
+    end = 4 + int.from_bytes(content[4:6], "big")
+    adobe = segment(0xEE, b"Adobe\x00\x64" + bytes(5) + SECRET)  # no colour transform: RGB
+    content = content[:2] + adobe + content[end:]
+    stripped = strip_metadata(content)
+    assert np.abs(decode_image(stripped).astype(int) - decode_image(content)).mean() > 20
+    re_encoded_colours = decode_image(stored_photo(content, None))
+    assert np.abs(re_encoded_colours.astype(int) - decode_image(content)).mean() < 4
+    assert SECRET not in stored_photo(content, None)
 
 
 def test_metadata_between_scans_is_dropped():
