@@ -7,7 +7,19 @@ from geosurge_jax.importing.color_profile import MAX_PROFILE, is_color_profile
 from geosurge_jax.input.png_chunks import PNG_SIGNATURE, png_chunk, png_chunks, unpacked
 
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-_LARGEST = {b"tRNS": 256, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"sBIT": 4}
+_LARGEST = {
+    b"gAMA": 4,
+    b"cHRM": 32,
+    b"sRGB": 1,
+    b"cICP": 4,
+    b"sBIT": 4,
+    b"iCCP": 2 * MAX_PROFILE,
+}
+_LARGEST_BY_COLOR = {
+    b"\x00": {b"tRNS": 2},
+    b"\x02": {b"tRNS": 6},
+    b"\x03": {b"tRNS": 256, b"PLTE": 768},
+}  # by colour type; elsewhere these chunks change no pixels
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _ADAM7 = (
     (0, 0, 8, 8),
@@ -31,12 +43,17 @@ def strip_png(content: bytes) -> bytes:
             or more pixel data than the header announces.
     """
     kept: list[tuple[bytes, bytes]] = []
+    largest = dict(_LARGEST)
     for kind, body in png_chunks(content):
         if kind[:1].isupper() and kind not in _CRITICAL:
             raise ValueError(f"unknown critical PNG chunk {kind!r}")
         if kind == b"iCCP":
             body = _plain_profile(body)
-        if kind in _CRITICAL or (kind == b"iCCP" and body) or len(body) <= _LARGEST.get(kind, -1):
+        if kind == b"IHDR":
+            largest |= _LARGEST_BY_COLOR.get(body[9:10], {})
+        if kind == b"PLTE":
+            body = body[: 3 << kept[0][1][8]] if kept else b""  # more colours than pixels can name
+        if kind in (b"IHDR", b"IDAT", b"IEND") or 0 < len(body) <= largest.get(kind, 0):
             kept.append((kind, body))
     kinds = [kind for kind, _ in kept]
     first, count = kinds.index(b"IDAT") if b"IDAT" in kinds else 0, kinds.count(b"IDAT")

@@ -250,16 +250,18 @@ def _opened(content: bytes, reduction: int = 1) -> Image.Image:
 
 
 def rgb_pixels(image: Image.Image) -> np.ndarray:
-    """Converts an opened image to uint8 `[H, W, 3]`; transparency is laid on white.
+    """Convert an opened image to uint8 [H, W, 3]; transparency is laid on white.
 
     Raises:
-        ImageDecodeError: pixels of 32 bits, whose range is not known.
+        ImageDecodeError: Pixels of 32 bits, whose range is not known, or a missing palette.
     """
     if image.mode.startswith("I;16"):
         gray = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise ImageDecodeError(f"pixels of mode {image.mode} (32 bit), expected 8 or 16 bit")
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ImageDecodeError(f"pixels of mode {image.mode} without a palette")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
