@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from geosurge_jax.experiment.geography import make_geography
 from geosurge_jax.geo import Hierarchy, cell_tokens
 from geosurge_jax.input.bad_records import BadRecords
 from geosurge_jax.input.examples import DecodedRecord, read_record
+from geosurge_jax.input.geometry import WHOLE
+from geosurge_jax.input.images import resize_crop
 from geosurge_jax.models.palette import class_colours
 
 REJECTED_FILE = "rejected.csv"
 
 _LOOKED_AT = 2000
 _SHOWN = 24
+# Pixels of the longer side of a photo that is shown.
+_THUMBNAIL = 512
 # Mean difference between the channels, in steps of 256, below which a photo is grey.
 _GREY = 2.0
 
@@ -49,7 +54,7 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
         hierarchy, cells = make_geography(config, training.latlng).hierarchy, ""
     except ValueError as error:  # a benchmark has too few places for a training set's thresholds
         hierarchy, cells = None, f"No geocells of the config: {error}."
-    looked_at = {name: _decoded(split) for name, split in splits.items()}
+    looked_at = {name: _look_at(split) for name, split in splits.items()}
     maps = tuple(
         Picture(
             f"map-{name}.png",
@@ -71,16 +76,65 @@ def run(raw: Mapping[str, Any], root: Path) -> None:
     print(page)
 
 
-Decoded = Mapping[int, DecodedRecord | None]
-"""Records of a split by their index; None for those that cannot be read."""
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of a decoded record, so that memory does not grow with the number and size of photos.
+
+    Attributes:
+        short_side: of the photo, in pixels.
+        grey: whether it has next to no colour.
+        mapped: whether it has a segmentation map.
+        scene: index of its coarse scene.
+        shown: the record with a small photo and map; None for all but the first ones.
+    """
+
+    short_side: int
+    grey: bool
+    mapped: bool
+    scene: int
+    shown: DecodedRecord | None
 
 
-def _decoded(split: Split) -> Decoded:
+# Records of a split by their index; None for those that cannot be read.
+Looked = Mapping[int, Seen | None]
+
+
+def _look_at(split: Split) -> Looked:
     """A random choice of records, the same one each time."""
     count = min(_LOOKED_AT, len(split))
     chosen = np.random.default_rng(0).choice(len(split), count, replace=False)
     bad = BadRecords(split.name, len(split), max_fraction=1.0)
-    return {int(index): read_record(split, int(index), bad) for index in chosen}
+    seen: dict[int, Seen | None] = {}
+    shown = 0
+    for index in chosen.tolist():
+        record = read_record(split, index, bad)
+        seen[index] = None if record is None else _summary(record, shown < _SHOWN)
+        shown += record is not None
+    return seen
+
+
+def _summary(record: DecodedRecord, shown: bool) -> Seen:
+    return Seen(
+        short_side=min(record.pixels.shape[:2]),
+        grey=_is_grey(record.pixels),
+        mapped=bool(np.any(record.class_map != UNKNOWN_CLASS)),
+        scene=record.scene[0],
+        shown=_small(record) if shown else None,
+    )
+
+
+def _small(record: DecodedRecord) -> DecodedRecord:
+    """A record with photo and map of at most `_THUMBNAIL` pixels a side, copied so that the large ones go."""
+    pixels, classes = (
+        array if max(array.shape[:2]) <= _THUMBNAIL else resize_crop(array, WHOLE, _fitted(array))
+        for array in (record.pixels, record.class_map)
+    )
+    return DecodedRecord(pixels.copy(), classes.copy(), record.latlng, record.scene)
+
+
+def _fitted(array: np.ndarray) -> tuple[int, int]:
+    scale = _THUMBNAIL / max(array.shape[:2])
+    return max(1, round(array.shape[0] * scale)), max(1, round(array.shape[1] * scale))
 
 
 def _counts(
@@ -121,22 +175,22 @@ def _shares_in_cells(hierarchy: Hierarchy | None, latlng: np.ndarray) -> tuple[s
     return f"{100 * finest:.1f}", f"{100 * none:.1f}"
 
 
-def _looks(looked_at: Mapping[str, Decoded]) -> Table:
+def _looks(looked_at: Mapping[str, Looked]) -> Table:
     rows = []
-    for name, decoded in looked_at.items():
-        records = [record for record in decoded.values() if record is not None]
+    for name, looked in looked_at.items():
+        records = [seen for seen in looked.values() if seen is not None]
         share = 100 / max(len(records), 1)
-        sides = np.array([record.pixels.shape[:2] for record in records]).reshape(-1, 2)
-        short = np.percentile(sides.min(axis=1), (5, 50, 95)) if records else np.zeros(3)
-        scenes = Counter(record.scene[0] for record in records)
+        sides = [seen.short_side for seen in records]
+        short = np.percentile(sides, (5, 50, 95)) if records else np.zeros(3)
+        scenes = Counter(seen.scene for seen in records)
         rows.append(
             (
                 name,
                 f"{len(records):,}",
-                f"{len(decoded) - len(records):,}",
+                f"{len(looked) - len(records):,}",
                 " / ".join(f"{pixels:.0f}" for pixels in short),
-                f"{share * sum(_is_grey(record.pixels) for record in records):.1f}",
-                f"{share * sum(_has_map(record) for record in records):.1f}",
+                f"{share * sum(seen.grey for seen in records):.1f}",
+                f"{share * sum(seen.mapped for seen in records):.1f}",
                 " / ".join(f"{share * scenes[index]:.0f}" for index in range(len(SCENES))),
                 f"{share * scenes[UNKNOWN_SCENE]:.0f}",
             )
@@ -152,10 +206,6 @@ def _looks(looked_at: Mapping[str, Decoded]) -> Table:
 def _is_grey(pixels: np.ndarray) -> bool:
     small = pixels[::4, ::4].astype(np.int16)
     return bool(np.abs(small - np.roll(small, 1, axis=-1)).mean() < _GREY)
-
-
-def _has_map(record: DecodedRecord) -> bool:
-    return bool(np.any(record.class_map != UNKNOWN_CLASS))
 
 
 def _rejected(directory: Path) -> Table:
@@ -174,11 +224,12 @@ def _rejected(directory: Path) -> Table:
     return Table(("kind", "for example", "reason", "photos"), tuple(rows), (note,), text_columns=3)
 
 
-def _sheet(
-    split: Split, decoded: Decoded, hierarchy: Hierarchy | None, dataset: Dataset
-) -> Picture:
-    readable = [(index, record) for index, record in decoded.items() if record is not None][:_SHOWN]
-    samples = [_sample(split, index, record, hierarchy) for index, record in readable]
+def _sheet(split: Split, looked: Looked, hierarchy: Hierarchy | None, dataset: Dataset) -> Picture:
+    samples = [
+        _sample(split, index, seen.shown, hierarchy)
+        for index, seen in looked.items()
+        if seen is not None and seen.shown is not None
+    ]
     classes = dataset.manifest.segmentation_classes
     caption = (
         "Photo and class map; above, place and finest geocell with its photos; below, the classes."

@@ -88,7 +88,15 @@ def parsed(
     except Exception as error:  # whatever damage in a shard makes its readers raise
         bad_records.report(index, split.location(index), _one_line(error))
         return None
+    if not np.array_equal(record["latlng"], split.latlng[index], equal_nan=True):
+        reason = f"coordinates {_pair(record['latlng'])}, expected {_pair(split.latlng[index])}"
+        bad_records.report(index, split.location(index), reason)
+        return None
     return unless_damaged(split, index, bad_records, lambda: parse(record))
+
+
+def _pair(latlng: np.ndarray) -> str:
+    return ", ".join(str(degrees) for degrees in np.asarray(latlng).tolist())
 
 
 def read_record(split: Split, index: int, bad_records: BadRecords) -> DecodedRecord | None:

@@ -94,9 +94,18 @@ def test_coordinates_that_do_not_fit_the_records(copy):
         open_dataset(copy)
     np.save(copy / "train-latlng.npy", np.zeros((16, 2)))
     with pytest.raises(DatasetError, match="train-latlng.npy: SHA-256"):
-        open_dataset(copy, verify=True)
+        open_dataset(copy)
     (copy / "train-latlng.npy").unlink()
     with pytest.raises(DatasetError, match="train-latlng.npy: missing"):
+        open_dataset(copy)
+
+
+@pytest.mark.parametrize("change", [lambda a: a[::-1], lambda a: a + np.eye(*a.shape) * 1e-13])
+def test_coordinates_that_were_tampered_with(copy, change):
+    """Reversed rows, and a bit that no one would see."""
+    path = copy / "train-latlng.npy"
+    np.save(path, change(np.load(path)))
+    with pytest.raises(DatasetError, match="train-latlng.npy: SHA-256 .*expected"):
         open_dataset(copy)
 
 

@@ -212,7 +212,7 @@ def test_a_photo_whose_pixels_alone_are_damaged_shows_no_map(train_split):
     file = io.BytesIO()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(file, "JPEG")
     record = train_split.records[1] | {"image": file.getvalue()[:-40]}
-    split = Split("one", [record], np.zeros((1, 2)), train_split.shards[:1])  # pyright: ignore[reportArgumentType]
+    split = Split("one", [record], record["latlng"][None], train_split.shards[:1])  # pyright: ignore[reportArgumentType]
     bad = BadRecords("one", 1, 1.0)
     (batch,) = batches(split, 1, bad_records=bad, batch_size=1)
     assert list(bad.found) == [0] and batch["mask"] == [0]
@@ -332,3 +332,14 @@ assert "tensorflow" not in sys.modules
     command = [sys.executable, "-W", "error", "-c", script]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_record_of_another_place_than_the_array_says_counts_as_damage(train_split):
+    record = train_split.records[0]
+    latitude, longitude = record["latlng"].tolist()
+    split = Split("one", [record], np.array([[latitude, -longitude]]), train_split.shards[:1])  # pyright: ignore[reportArgumentType]
+    bad = BadRecords("one", 1, 1.0)
+    (batch,) = batches(split, 1, bad_records=bad, batch_size=1)
+    assert batch["mask"] == [0]
+    expected = f"coordinates {latitude}, {longitude}, expected {latitude}, {-longitude}"
+    assert expected in bad.found[0][1]

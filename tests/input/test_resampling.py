@@ -166,7 +166,7 @@ def test_batches_differ_in_pixels_only():
         {"image": content, "segmentation": classes, "latlng": (i, i), "scene": (-1, -1, -1)}
         for i, content in enumerate((PHOTO, LARGE))
     ]
-    split = Split("two", records, np.zeros((2, 2)), ())  # pyright: ignore[reportArgumentType]
+    split = Split("two", records, np.array([record["latlng"] for record in records]), ())  # pyright: ignore[reportArgumentType]
     found = {}
     for way in resampling.RESAMPLINGS:
         batches = train_batches(
