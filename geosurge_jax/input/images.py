@@ -173,7 +173,7 @@ def resize_crop(
 
 
 def _under_centres(start: float, end: float, length: int, count: int) -> np.ndarray:
-    """Return which of `length` pixels lie under the centres of `count` equal parts of a range, int [count]."""
+    """Return the index of the pixel under the centre of each of `count` equal parts, int [count]."""
     places = ((start + _centres(count) * (end - start)) * length).astype(np.intp)
     return np.minimum(np.maximum(places, 0, out=places), length - 1, out=places)
 
