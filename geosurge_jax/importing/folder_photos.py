@@ -1,4 +1,4 @@
-"""The photos of a folder as they are stored: upright, without metadata, read when written."""
+"""Images of a folder as they are stored: upright and without metadata. Files are read when written."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Class maps made elsewhere: a folder of PNG files -> the maps of records."""
+"""Segmentation maps from a folder of PNG files, matched to records by id."""
 
 import hashlib
 from collections import defaultdict
@@ -106,7 +106,7 @@ class FileMaps:
         """The file as it is stored.
 
         Raises:
-            ValueError: It is not a class map; names the file.
+            ValueError: It is not a segmentation map; names the file.
         """
         try:
             content = path.read_bytes()

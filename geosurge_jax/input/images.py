@@ -1,4 +1,4 @@
-"""The one decoder, for training, evaluation and plain photo files, and the exact resizer."""
+"""Image decoder of training, evaluation and prediction, and the exact resizer."""
 
 import functools
 import io
@@ -34,13 +34,13 @@ class ImageDecodeError(ValueError):
 
 @dataclass(frozen=True)
 class Photo:
-    """An encoded photo of which the size is known; its pixels are decoded when asked for.
+    """An encoded image whose size is known; its pixels are decoded on demand.
 
     Attributes:
-        height: Upright, in pixels.
-        width: Upright, in pixels.
-        reductions: By what it can be decoded smaller, rising from 1: libjpeg shrinks 8 x 8 blocks before
-            they become pixels.
+        height: Height of the upright image in pixels.
+        width: Width of the upright image in pixels.
+        reductions: Divisors of the size at which it can be decoded, ascending from 1. libjpeg shrinks
+            blocks of 8 x 8 coefficients before they become pixels.
         decode: `reduction -> pixels`; see `pixels`.
     """
 
@@ -62,11 +62,11 @@ class Photo:
 
 
 def open_photo(content: bytes, *, strict: bool = False) -> Photo:
-    """Read as much of a photo as its size needs: the header of a JPEG, all of other formats.
+    """Read the size of an image: from the header of a JPEG; other formats are decoded as a whole.
 
     simplejpeg decodes JPEG with one or three channels, Pillow everything else: PNG, WebP, CMYK,
-    palettes, and JPEG that libjpeg has complaints about. Photos are turned upright by their EXIF
-    orientation. 16-bit channels keep their upper 8 bits; transparency is laid on white.
+    palettes, and JPEG that libjpeg warns about. Images are turned upright by their EXIF orientation.
+    16-bit channels keep their upper 8 bits; transparency is laid on white.
 
     A JPEG of more than `MAX_PIXELS` is decoded at a reduced scale of 1/2, 1/4 or 1/8, so that no more
     pixels than that arise; height and width are then the reduced ones.
@@ -144,16 +144,16 @@ def decode_class_map(content: bytes) -> np.ndarray:
 def resize_crop(
     pixels: np.ndarray, box: Box, shape: tuple[int, int], interpolation: str = "bicubic"
 ) -> np.ndarray:
-    """Cut a box out of a photo or a class map and resize it.
+    """Cut a box out of an image or a segmentation map and resize it.
 
-    The box is in relative coordinates, so a class map of another resolution takes the geometry of
-    its photo. Photos: Pillow's antialiased filters; class maps: the pixel under each centre.
+    The box is in relative coordinates, so it fits a segmentation map of another resolution. Images are
+    resized by Pillow's antialiased filters; a segmentation map keeps the class under each pixel's centre.
 
     Args:
-        pixels: uint8 [H, W, 3] (photo) or [H, W] (class map).
-        box: What to keep.
+        pixels: uint8 [H, W, 3] (image) or [H, W] (segmentation map).
+        box: The part to keep.
         shape: Height and width of the result in pixels.
-        interpolation: Name of one of Pillow's filters, in lower case; for photos.
+        interpolation: Name of one of Pillow's filters, in lower case; for images.
 
     Returns:
         uint8 [*shape, 3] or [*shape].
@@ -174,7 +174,7 @@ def resize_crop(
 
 
 def _under_centres(start: float, end: float, length: int, count: int) -> np.ndarray:
-    """Which of `length` pixels lie under the centres of `count` equal parts of a range, int [count]."""
+    """Return the index of the pixel under the centre of each of `count` equal parts, int [count]."""
     places = ((start + _centres(count) * (end - start)) * length).astype(np.intp)
     return np.minimum(np.maximum(places, 0, out=places), length - 1, out=places)
 
@@ -185,7 +185,7 @@ def _centres(count: int) -> np.ndarray:
 
 
 def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
-    """Height and width of a gray or three-channel JPEG as stored; None where Pillow has to have a look."""
+    """Return stored height and width of a gray or three-channel JPEG; None where Pillow has to decode it."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
