@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.damaged_photos import MOST_PHOTOS, TROUBLES, photo
 from benchmarks.photo_archives import Stored
 from geosurge_jax.dataset.reader import open_dataset
-from geosurge_jax.importing.archives.contract import MAX_MEMBER_BYTES
-from geosurge_jax.importing.plan import PLACEHOLDER_COPIES
+from geosurge_jax.importing.image_checks import PLACEHOLDER_COPIES
+from geosurge_jax.input.image_files import MAX_FILE_BYTES
 
 COLUMNS: Sequence[str] = ("IMG_ID", "AUTHOR", "LAT", "LON", "S3_Label", "S16_Label", "S365_Label")
 TARS = ("tar", "split-tar", "webdataset")
@@ -73,7 +73,7 @@ class Collection:
             for photo, size in zip(self.photos, self.sizes, strict=True):
                 content = file.read(size)
                 if photo.trouble == "zip bomb":
-                    content = bytes(MAX_MEMBER_BYTES + 1)
+                    content = bytes(MAX_FILE_BYTES + 1)
                 if not photo.shapes or shape in photo.shapes:
                     values = dict(zip(COLUMNS, photo.row, strict=False))
                     yield Stored(photo.name, content, values)

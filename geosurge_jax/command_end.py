@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 from geosurge_jax import __version__
+from geosurge_jax.untrusted_text import printable
 
 LOG = logging.getLogger("geosurge_jax")
 PACKAGE = Path(__file__).resolve().parent
@@ -82,7 +83,7 @@ def end(line: str, code: int) -> CommandEnd:
 
 def tell(text: str) -> None:
     """Prints a line for people on stderr."""
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def raised_by_us(error: BaseException) -> bool:
@@ -150,6 +151,13 @@ def _line(error: Exception) -> str | None:
     return None
 
 
+class _PlainFormatter(logging.Formatter):
+    """The message alone; names of files in it cannot control the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(printable(line) for line in super().format(record).splitlines())
+
+
 def plain_logging(level: int = logging.INFO, libraries: int = logging.ERROR) -> None:
     """Sends logs to stderr as plain sentences.
 
@@ -162,7 +170,7 @@ def plain_logging(level: int = logging.INFO, libraries: int = logging.ERROR) -> 
         if type(handler) is logging.StreamHandler or type(handler).__module__.startswith("absl."):
             logging.root.removeHandler(handler)
     ours = logging.StreamHandler()
-    ours.setFormatter(logging.Formatter("%(message)s"))
+    ours.setFormatter(_PlainFormatter())
     logging.root.addHandler(ours)
     logging.root.setLevel(libraries)
     logging.getLogger("absl").setLevel(libraries)  # has a level of its own

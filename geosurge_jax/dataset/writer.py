@@ -38,7 +38,8 @@ def write_dataset(
     description: str,
     licence: str,
     *,
-    extra_files: Mapping[str, bytes] | None = None,
+    extra_files: Callable[[], Mapping[str, bytes]] | None = None,
+    replace: bool = False,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Write all splits and return the finished dataset directory `<directory>/<name>/<version>`.
@@ -57,7 +58,9 @@ def write_dataset(
         source: JSON value that describes everything the records depend on.
         description: A sentence or two for people.
         licence: The terms the whole comes under.
-        extra_files: Further files to lie in the dataset directory, by name.
+        extra_files: Returns further files to lie in the dataset directory, by name; called when all records
+            are written.
+        replace: Whether a finished dataset of another source is replaced, once the new one is whole.
         shard_bytes: A shard is closed once it holds this much.
 
     Raises:
@@ -70,7 +73,7 @@ def write_dataset(
     final = Path(directory) / name / version
     final.parent.mkdir(parents=True, exist_ok=True)
     with only_one(final.parent):
-        if finished_dataset(directory, name, version, source) is not None:
+        if not replace and finished_dataset(directory, name, version, source) is not None:
             return final
         hidden = final.parent / f".incomplete-{version}"
         shutil.rmtree(hidden, ignore_errors=True)
@@ -85,8 +88,10 @@ def write_dataset(
                 for split, records in splits.items()
             }
             finish_directory(built, manifest, written)
-            for file, extra in (extra_files or {}).items():
+            for file, extra in (extra_files() if extra_files else {}).items():
                 (built / file).write_bytes(extra)
+            if final.exists():
+                os.rename(final, hidden / "replaced")
             os.rename(built, final)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)

@@ -11,6 +11,7 @@ from geosurge_jax.evaluation.chance import Chance
 from geosurge_jax.evaluation.metrics import Estimate, Scores, Summary
 from geosurge_jax.evaluation.results import Results, Scored
 from geosurge_jax.geo import DISTANCE_PROTOCOLS
+from geosurge_jax.untrusted_text import printable
 
 _ESTIMATE = re.compile(r"([-\d.]+(?: ± [\d.]+)?) \(([-\d.]+–[-\d.]+)\)")
 
@@ -287,12 +288,17 @@ def floor_notes(results: Mapping[str, Results]) -> tuple[str, ...]:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_markdown_cell(cell) for cell in cells) + " |"
+
+
+def _markdown_cell(cell: str) -> str:
+    """Text of a cell, in which names of files and authors can hold no markup of their own."""
+    return printable(cell).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _html_cell(cell: str) -> str:
     """Text of a cell; the interval of an estimate goes on a line of its own."""
     estimate = _ESTIMATE.fullmatch(cell)
     if estimate is None:
-        return html.escape(cell)
+        return html.escape(printable(cell))
     return f"{estimate[1]}<small>{estimate[2]}</small>"

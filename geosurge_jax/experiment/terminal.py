@@ -28,8 +28,9 @@ __all__ = [
     "training_progress",
 ]
 
-CONSOLE = Console(stderr=True)  # progress and descriptions; quiet on all processes but the first
-RESULTS = Console()  # quiet likewise; stdout, where other programs read
+# Names of files and datasets are no markup.
+CONSOLE = Console(stderr=True, markup=False)  # progress; quiet on all processes but the first
+RESULTS = Console(markup=False)  # quiet likewise; stdout, where other programs read
 TABLE_WIDTH = 124  # a redirected output has no width of its own
 
 
@@ -147,7 +148,7 @@ def print_table(shown: tables.Table) -> None:
         # An interval goes below its estimate, so that the table stays narrow.
         table.add_row(*(cell.replace(" (", "\n").removesuffix(")") for cell in row))
     if not RESULTS.quiet:
-        Console(width=max(RESULTS.width, TABLE_WIDTH)).print(table)
+        Console(width=max(RESULTS.width, TABLE_WIDTH), markup=False).print(table)
     for note in shown.notes:
         RESULTS.print(note, style="dim")
 

@@ -14,6 +14,7 @@ from typing import Any
 from geosurge_jax.experiment.config_types import ConfigError, flat_items
 from geosurge_jax.experiment.paths import check_writable
 from geosurge_jax.geo import atomic_file
+from geosurge_jax.input.image_files import RUN_FILE
 from geosurge_jax.training import processes
 
 LOG = logging.getLogger("geosurge_jax.workdir")
@@ -35,7 +36,7 @@ class Workdir:
     @property
     def record(self) -> Path:
         """What decides the bits of the run: config, data, code, environment."""
-        return self.root / "run.json"
+        return self.root / RUN_FILE
 
     @property
     def lock(self) -> Path:

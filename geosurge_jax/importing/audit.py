@@ -32,8 +32,9 @@ from geosurge_jax.importing.files import replaced
 from geosurge_jax.importing.folder_rows import in_threads
 from geosurge_jax.importing.overlap import LEAKS, Looks, Overlap, overlap
 from geosurge_jax.importing.perceptual_hash import perceptual_hash
-from geosurge_jax.input.images import ImageDecodeError, decode_image
+from geosurge_jax.input.images import decode_image
 from geosurge_jax.progress import track
+from geosurge_jax.untrusted_text import csv_cell
 
 
 def looks_of(dataset: Dataset, split: Split, kept: Path, threads: int) -> Looks:
@@ -68,7 +69,7 @@ def looks_of(dataset: Dataset, split: Split, kept: Path, threads: int) -> Looks:
 def _look(record: Mapping[str, Any]) -> tuple[str, str, int | None]:
     try:
         value = perceptual_hash(decode_image(record["image"]))
-    except ImageDecodeError:
+    except Exception:  # decoders have many ways to fail; an image that has no hash is counted
         value = None
     return record["id"], record["author"], value
 
@@ -81,7 +82,7 @@ def write_leaks(path: Path, train: Looks, test: Looks, found: Overlap) -> None:
         for index in np.flatnonzero(found.leaks).tolist():
             reason = next(name for name in LEAKS if found.partners[name][index] >= 0)
             partner = _text(train.ids[found.partners[reason][index]])
-            writer.writerow((index, _text(test.ids[index]), reason, partner))
+            writer.writerow((index, csv_cell(_text(test.ids[index])), reason, csv_cell(partner)))
 
 
 def _text(stored: Any) -> str:

@@ -24,6 +24,8 @@ class ChunkIndex:
         outer: Outer folders of the path that the table does not know, int16 [N].
         group: Author or place that splits do not tear apart, uint64 [N].
         content: Of the file as it lay in the archive, uint64 [N].
+        perceptual: Perceptual hash, uint64 [N].
+        hashed: Whether an image has a perceptual hash; flat images have none, bool [N].
         latlng: Degrees, float64 [N, 2].
         offset: Of the record in the chunk's file, int64 [N].
         size: Bytes of the record, int64 [N].
@@ -35,6 +37,8 @@ class ChunkIndex:
     outer: np.ndarray
     group: np.ndarray
     content: np.ndarray
+    perceptual: np.ndarray
+    hashed: np.ndarray
     latlng: np.ndarray
     offset: np.ndarray
     size: np.ndarray
@@ -57,6 +61,7 @@ class ChunkRecord:
     outer: int
     author: str
     content: int
+    perceptual: int | None
     latlng: tuple[float, float]
     serialized: bytes
 
@@ -103,6 +108,8 @@ def write_chunk(
         outer=np.array([record.outer for record in ordered], np.int16),
         group=group_digests(group_keys(latlng, [record.author for record in ordered])),
         content=np.array([record.content for record in ordered], np.uint64),
+        perceptual=np.array([record.perceptual or 0 for record in ordered], np.uint64),
+        hashed=np.array([record.perceptual is not None for record in ordered], bool),
         latlng=latlng,
         offset=np.cumsum(sizes) - sizes,
         size=sizes,

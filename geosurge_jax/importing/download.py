@@ -26,9 +26,9 @@ from rich.table import Table
 from geosurge_jax.command_end import one_line_errors, plain_logging
 from geosurge_jax.geo.storage import atomic_file
 from geosurge_jax.importing.archives.contract import photo_id
-from geosurge_jax.importing.archives.members import name_problem
 from geosurge_jax.importing.download_fetch import USER_AGENT, Fetcher, Manners
 from geosurge_jax.importing.download_store import STORED, Outcome, PhotoStore
+from geosurge_jax.importing.file_names import name_problem
 from geosurge_jax.progress import track
 
 OUTCOMES_FILE = "outcomes.csv"
@@ -174,7 +174,7 @@ def _print_outcomes(counts: Counter[str]) -> None:
     table.add_column("share", justify="right")
     for kind, count in counts.most_common():
         table.add_row(kind, str(count), f"{count / counts.total():.1%}")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @one_line_errors(resumes=True)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import httpx2
 
 from geosurge_jax import __version__
-from geosurge_jax.importing.archives.contract import MAX_MEMBER_BYTES
-from geosurge_jax.importing.archives.members import error_text, plain
+from geosurge_jax.importing.archives.members import error_text
 from geosurge_jax.importing.download_store import FAILED, STORED, Outcome
+from geosurge_jax.importing.file_names import plain
 from geosurge_jax.importing.strip import is_jpeg, is_png
+from geosurge_jax.input.image_files import MAX_FILE_BYTES
 from geosurge_jax.input.images import ImageDecodeError, decode_image
 
 USER_AGENT = f"geosurge_jax/{__version__}"
@@ -157,14 +158,14 @@ async def _photo(response: httpx2.Response) -> Fetched:
     Raises:
         _TemporaryError: The connection ended before the photo did.
     """
-    too_large = Fetched(Outcome("too large", f"more than {MAX_MEMBER_BYTES} bytes"))
+    too_large = Fetched(Outcome("too large", f"more than {MAX_FILE_BYTES} bytes"))
     declared = response.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > MAX_MEMBER_BYTES:
+    if declared.isdigit() and int(declared[:20]) > MAX_FILE_BYTES:
         return too_large
     content = bytearray()
     async for piece in response.aiter_bytes():
         content += piece
-        if len(content) > MAX_MEMBER_BYTES:
+        if len(content) > MAX_FILE_BYTES:
             return too_large
     suffix = _suffix(bytes(content[:16]))
     if not suffix:

@@ -1,5 +1,6 @@
-"""Each row of a folder's table checked: a photo that can be stored, or why it cannot."""
+"""Checks each row of a folder's table: an image that can be stored, or the reason why it cannot."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ import numpy as np
 
 from geosurge_jax.dataset.record import UNKNOWN_CLASS
 from geosurge_jax.importing.exif import gps_latlng
+from geosurge_jax.importing.file_matching import FileMatcher
+from geosurge_jax.importing.file_names import name_problem, text_problem
+from geosurge_jax.importing.image_checks import check_image
 from geosurge_jax.importing.row_values import (
     RejectedRow,
     Rejection,
@@ -15,11 +19,11 @@ from geosurge_jax.importing.row_values import (
     row_latlng,
     row_scenes,
 )
+from geosurge_jax.importing.sidecar_positions import sidecar_latlng
 from geosurge_jax.importing.table import Row
-from geosurge_jax.input.images import ImageDecodeError, decode_class_map, decode_image
+from geosurge_jax.input.image_files import read_image_file
+from geosurge_jax.input.images import ImageDecodeError, decode_class_map
 from geosurge_jax.threads import in_threads
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,18 @@ class Photo:
     """A row that passed.
 
     Attributes:
-        row: Number of the row.
-        id: From the table, or the file as it is named there.
-        file: As the row names it.
-        path: Where it lies.
-        latlng: Degrees, latitude first, longitude in [-180, 180).
-        segmentation: The class map, None = there is none.
-        scene: See `Record`; the name of a coarse scene that is none of `SCENES` is unknown.
-        author: Empty = unknown.
-        licence: Empty = unknown.
+        row: number of the row.
+        id: from the table, else the path of the file.
+        file: path of the file, relative to the folder.
+        path: where it lies.
+        latlng: degrees, latitude first, longitude in [-180, 180).
+        sidecar: file beside the image that its position was read from; None = none.
+        segmentation: the segmentation map; None = there is none.
+        scene: see `Record`; the name of a coarse scene that is none of `SCENES` is unknown.
+        author: empty = unknown.
+        licence: empty = unknown.
+        content_hash: see `CheckedImage`.
+        perceptual_hash: see `CheckedImage`.
     """
 
     row: int
@@ -43,49 +50,60 @@ class Photo:
     file: str
     path: Path
     latlng: tuple[float, float]
+    sidecar: Path | None
     segmentation: Path | None
     scene: tuple[int, int, int]
     author: str
     licence: str
+    content_hash: int
+    perceptual_hash: int | None
 
 
-def photo_files(folder: Path) -> list[Row]:
-    """A row for each photo below a folder, for folders without a table; hidden files left out."""
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
-    )
-    shown = [path for path in paths if not any(part[0] == "." for part in path.split("/"))]
-    return [Row(number, {"file": path}) for number, path in enumerate(shown, start=1)]
+@dataclass(frozen=True)
+class FolderFiles:
+    """The files of a folder, found by the names in a table.
 
+    Attributes:
+        folder: where they lie.
+        images: its images.
+        maps: its segmentation maps and images.
+    """
 
-def photo_path(folder: Path, file: str) -> Path:
-    """The file of a row; a name without suffix may lack `.jpg` or another of a photo."""
-    path = folder / file
-    if not path.suffix and not path.is_file():
-        for suffix in PHOTO_SUFFIXES:
-            if path.with_suffix(suffix).is_file():
-                return path.with_suffix(suffix)
-    return path
+    folder: Path
+    images: FileMatcher
+    maps: FileMatcher
+
+    def find(self, matcher: FileMatcher, name: str) -> str:
+        """Returns the path of a file, relative to the folder.
+
+        Raises:
+            RejectedRow: there is no such file, or several may be meant.
+        """
+        try:
+            return matcher.find(name)
+        except RejectedRow:
+            # Named as it is, a hidden file or one behind a link to a folder counts too.
+            if _is_file_inside(self.folder, name):
+                return name
+            raise
 
 
 def check_rows(
-    folder: Path, rows: Iterable[Row], classes: int, threads: int
+    files: FolderFiles, rows: Iterable[Row], classes: int, threads: int
 ) -> Iterator[Photo | Rejection]:
-    """Check rows one after the other, reading and decoding several files at a time.
+    """Checks rows one after the other, reading and decoding several files at a time.
 
     Args:
-        folder: Files are relative to it.
-        rows: Without latitude and longitude the position is read from the photo's EXIF.
-        classes: Number of segmentation classes.
-        threads: Files that are read at a time.
+        files: files that rows may name.
+        rows: without latitude and longitude the position is read from the image or a sidecar.
+        classes: number of segmentation classes.
+        threads: files that are read at a time.
 
     Yields:
         One result for each row, in order. Of rows with the same id the first that passes counts.
     """
     first: dict[str, int] = {}
-    for result in in_threads(lambda row: _check(folder, row, classes), rows, threads):
+    for result in in_threads(lambda row: _guarded(files, row, classes), rows, threads):
         if isinstance(result, Photo):
             seen = first.setdefault(result.id, result.row)
             if seen != result.row:
@@ -94,51 +112,75 @@ def check_rows(
         yield result
 
 
-def _check(folder: Path, row: Row, classes: int) -> Photo | Rejection:
-    values = row.values
-    file = values.get("file", "")
-    identity = values.get("id") or file
+def _guarded(files: FolderFiles, row: Row, classes: int) -> Photo | Rejection:
+    """The result of a row. Whatever goes wrong with it ends the row, never the import."""
+    named = row.values.get("file", "")
+    matched = [named]
     try:
-        if row.problem:
-            raise RejectedRow(row.problem)
-        if not file:
-            raise RejectedRow("missing file: the row names none")
-        table_latlng = row_latlng(values) if "latitude" in values else None
-        path = photo_path(folder, file)
-        content = _content(path, "file")
-        try:
-            decode_image(content)
-        except ImageDecodeError as error:
-            raise RejectedRow(f"unreadable image: {error}") from None
-        latlng = _exif_latlng(content) if table_latlng is None else table_latlng
-        return Photo(
-            row=row.number,
-            id=identity,
-            file=file,
-            path=path,
-            latlng=latlng,
-            segmentation=_class_map(folder, values.get("segmentation", ""), classes),
-            scene=row_scenes(values),
-            author=values.get("author", ""),
-            licence=values.get("licence", ""),
-        )
+        return _check(files, row, classes, matched)
     except RejectedRow as error:
-        return Rejection(row.number, identity, file, str(error))
+        reason = str(error)
+    except Exception as error:  # decoders and file systems have many ways to fail
+        reason = f"unreadable file: {' '.join(str(error).split()) or type(error).__name__}"
+    return Rejection(row.number, row.values.get("id") or matched[-1], matched[-1], reason)
 
 
-def _exif_latlng(content: bytes) -> tuple[float, float]:
+def _check(files: FolderFiles, row: Row, classes: int, matched: list[str]) -> Photo:
+    """A row that passes; the path of its file is appended to `matched` as soon as it is known."""
+    values = row.values
+    if row.problem:
+        raise RejectedRow(row.problem)
+    if not values.get("file"):
+        raise RejectedRow("missing file: the row names none")
+    table_latlng = row_latlng(values) if "latitude" in values else None
+    file = files.find(files.images, values["file"])
+    matched.append(file)
+    identity = values.get("id") or file
+    problem = name_problem(file) or text_problem(identity)
+    if problem:
+        raise RejectedRow(problem)
+    path = files.folder / file
+    content = _read(path, "file")
+    image = check_image(content)
+    latlng, sidecar = (table_latlng, None) if table_latlng else _own_latlng(content, path)
+    return Photo(
+        row=row.number,
+        id=identity,
+        file=file,
+        path=path,
+        latlng=latlng,
+        sidecar=sidecar,
+        segmentation=_segmentation_map(files, values.get("segmentation", ""), classes),
+        scene=row_scenes(values),
+        author=values.get("author", ""),
+        licence=values.get("licence", ""),
+        content_hash=image.content_hash,
+        perceptual_hash=image.perceptual_hash,
+    )
+
+
+def _own_latlng(content: bytes, path: Path) -> tuple[tuple[float, float], Path | None]:
+    """The position in an image, else in a sidecar."""
     try:
-        latitude, longitude = gps_latlng(content)
+        return checked_latlng(*gps_latlng(content)), None
+    except RejectedRow:
+        raise
     except ValueError as error:
-        raise RejectedRow(f"no position: {error}") from None
-    return checked_latlng(latitude, longitude)
+        found = sidecar_latlng(path)
+        if found is None:
+            raise RejectedRow(f"no position: {error}") from None
+        return found
 
 
-def _class_map(folder: Path, file: str, classes: int) -> Path | None:
-    if not file:
+def _segmentation_map(files: FolderFiles, name: str, classes: int) -> Path | None:
+    if not name:
         return None
-    path = folder / file
-    content = _content(path, "segmentation")
+    try:
+        file = files.find(files.maps, name)
+    except RejectedRow as error:
+        raise RejectedRow(str(error).replace(" file: ", " segmentation: ", 1)) from None
+    path = files.folder / file
+    content = _read(path, "segmentation")
     try:
         present = np.unique(decode_class_map(content))
     except ImageDecodeError as error:
@@ -151,10 +193,22 @@ def _class_map(folder: Path, file: str, classes: int) -> Path | None:
     return path
 
 
-def _content(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str) -> bytes:
+    """Reads a file; `what` it is stands in the reason of a RejectedRow."""
     try:
-        return path.read_bytes()
+        return read_image_file(path)
     except FileNotFoundError:
         raise RejectedRow(f"missing {what}: {path.name}") from None
     except OSError as error:
         raise RejectedRow(f"unreadable {what}: {path.name}: {error.strerror}") from None
+    except ImageDecodeError as error:
+        raise RejectedRow(f"unreadable {what}: {path.name}: {error}") from None
+
+
+def _is_file_inside(folder: Path, name: str) -> bool:
+    if os.path.isabs(name) or ".." in Path(name).parts:
+        return False
+    try:
+        return os.path.isfile(folder / name)
+    except (OSError, ValueError):  # too long, or with a NUL byte
+        return False

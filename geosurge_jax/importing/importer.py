@@ -1,11 +1,10 @@
 """The whole way from an archive and a table to a finished dataset directory."""
 
-import hashlib
-import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,28 +16,30 @@ from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.dataset.directory import (
     check_name,
     finish_directory,
-    finished_dataset,
     new_manifest,
     only_one,
 )
 from geosurge_jax.dataset.manifest import file_sha256
 from geosurge_jax.dataset.shards import WrittenSplit
 from geosurge_jax.dataset.writer import SHARD_BYTES
-from geosurge_jax.importing.archives.contract import Archive, Unit
+from geosurge_jax.importing.archives.contract import Archive, Contents
 from geosurge_jax.importing.chunks import read_rejections
-from geosurge_jax.importing.files import replaced
 from geosurge_jax.importing.gather import Gather
+from geosurge_jax.importing.import_source import IMPORTER, claim, is_finished
+from geosurge_jax.importing.near_copies import (
+    DEFAULT_BITS,
+    NEAR_COPIES_FILE,
+    near_copies_csv,
+)
 from geosurge_jax.importing.photo_rows import PhotoRows, id_key, write_photo_rows
 from geosurge_jax.importing.plan import Chosen, Plan, choose_photos, make_plan
 from geosurge_jax.importing.row_values import Rejection, write_rejections
 from geosurge_jax.importing.runners import Runner
 from geosurge_jax.importing.scatter import Scatter
 from geosurge_jax.importing.table import Table
+from geosurge_jax.input.image_files import account
 
 REJECTED_FILE = "rejected.csv"
-IMPORTER = 1
-"""Raised when the same archive would give other records."""
-
 _DEGREES = 10
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Import:
         seed: Of the global shuffle.
         short_side: Of a stored photo at most, in pixels; None = as it is.
         quality: Of JPEGs that are coded anew, 1 to 100.
+        near_copy_bits: Bits in which the perceptual hashes of near copies differ at most.
         shard_bytes: Of a shard, about.
         description: A sentence or two for people.
         licence: The terms the whole comes under.
@@ -71,6 +73,7 @@ class Import:
     quality: int
     description: str
     licence: str
+    near_copy_bits: int = DEFAULT_BITS
     shard_bytes: int = SHARD_BYTES
 
     def __post_init__(self) -> None:
@@ -84,7 +87,9 @@ class Import:
             raise ValueError(f"seed {self.seed}, expected a number of 64 bits (--seed)")
 
 
-def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
+def import_archive(
+    directory: str | Path, job: Import, runner: Runner, *, rebuild: bool = False
+) -> Path:
     """Import an archive and return the finished dataset directory `<directory>/<name>/<version>`.
 
     Ended at any instant, the same call goes on: finished units and shards are kept, and the bytes of the
@@ -95,6 +100,7 @@ def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
         directory: Where datasets lie.
         job: What to import and how.
         runner: Who does the work.
+        rebuild: Whether a dataset, or an interrupted import, of another source is replaced.
 
     Raises:
         ValueError: The archive or the table is not what it should be, a finished dataset or an interrupted
@@ -106,12 +112,12 @@ def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
     with only_one(final.parent):
         work = final.parent / f".importing-{job.version}"
         (work / "index").mkdir(parents=True, exist_ok=True)
-        units = job.archive.units(work / "index")
-        source = _source(job, units)
-        if finished_dataset(directory, job.name, job.version, source) is not None:
+        contents = job.archive.contents(work / "index")
+        units, source = contents.units, _source(job, contents)
+        if is_finished(final, source, rebuild):
             shutil.rmtree(work)
             return final
-        _claim(work, source)
+        claim(work, source, rebuild)
         rows = _photo_rows(work, job.table)
         _log.info("%s: %d units to read", job.name, len(units))
         chunks = _made(work / "chunks")
@@ -121,13 +127,19 @@ def import_archive(directory: str | Path, job: Import, runner: Runner) -> Path:
         rejections = _rejections(chunks, chosen, rows)
         if not len(chosen.index):
             raise _nothing_left(work, final, rejections)
-        plan = make_plan(chosen, job.name, job.fractions, job.shard_bytes)
+        plan = make_plan(chosen, job.name, job.fractions, job.shard_bytes, job.near_copy_bits)
         gather = Gather(chunks, _made(work / "shards"), _made(work / "notes"))
         shards = [shard for planned in plan.shards.values() for shard in planned]
         runner(gather, shards, f"writing {job.name}")
-        _finish(gather, job, source, plan, rejections)
+        of_files: Counter[str] = Counter()
+        kinds = _finish(gather, job, source, plan, _counting(rejections, of_files))
+        ids = [identity.decode() for identity in chosen.index.identity.tolist()]
+        (gather.shards / NEAR_COPIES_FILE).write_bytes(near_copies_csv(ids, plan.copies))
+        if final.exists():
+            os.rename(final, work / "replaced")
         os.rename(gather.shards, final)
         shutil.rmtree(work)
+        _report(job, contents, plan, kinds, of_files)
     return final
 
 
@@ -136,15 +148,12 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _source(job: Import, units: Sequence[Unit]) -> dict[str, Any]:
+def _source(job: Import, contents: Contents) -> dict[str, Any]:
     """Everything that the records depend on."""
-    listed = hashlib.sha256()
-    for unit in units:
-        listed.update(f"{unit.name}\t{unit.start}\t{unit.stop}\n".encode())
     table = job.table
     return {
         "archive": type(job.archive).__name__,
-        "units": listed.hexdigest(),
+        "files": contents.fingerprint,
         "table": None if table is None else file_sha256(table.path),
         "columns": None if table is None else table.columns,
         "fractions": dict(job.fractions),
@@ -152,25 +161,9 @@ def _source(job: Import, units: Sequence[Unit]) -> dict[str, Any]:
         "short_side": job.short_side,
         "quality": job.quality,
         "shard_bytes": job.shard_bytes,
+        "near_copy_bits": job.near_copy_bits,
         "importer": IMPORTER,
     }
-
-
-def _claim(work: Path, source: dict[str, Any]) -> None:
-    """Marks the working directory as that of this source, or refuses to go on with another's."""
-    noted = work / "source.json"
-    if not noted.exists():
-        with replaced(noted) as passing:
-            passing.write_text(json.dumps(source))
-    found = json.loads(noted.read_text())
-    source = json.loads(json.dumps(source))
-    differing = [key for key in source if found.get(key) != source[key]]
-    if differing:
-        listed = "; ".join(f"{key}: {found.get(key)!r}, now {source[key]!r}" for key in differing)
-        raise ValueError(
-            f"{work}: an interrupted import of another source ({listed}); give the flags it was begun "
-            "with, or delete this directory, or choose another name or version"
-        )
 
 
 def _photo_rows(work: Path, table: Table | None) -> Path | None:
@@ -212,8 +205,8 @@ def _nothing_left(work: Path, final: Path, rejections: Iterator[Rejection]) -> N
 
 def _finish(
     gather: Gather, job: Import, source: Any, plan: Plan, rejections: Iterator[Rejection]
-) -> None:
-    """Writes what lies beside the shards."""
+) -> Counter[str]:
+    """Writes what lies beside the shards; returns how many photos and rows were rejected for what."""
     with (gather.shards / REJECTED_FILE).open("wb") as file:
         kinds = write_rejections(file, rejections)
     written = {
@@ -224,7 +217,6 @@ def _finish(
         )
         for split, shards in plan.shards.items()
     }
-    counts = {split: len(latlng) for split, latlng in plan.latlng.items()}
     summary = {
         "rejected": dict(kinds.most_common()),
         "degrees": _DEGREES,
@@ -234,11 +226,34 @@ def _finish(
         job.name, job.version, CLASSES, source, job.description, job.licence, summary=summary
     )
     finish_directory(gather.shards, manifest, written)
+    return kinds
+
+
+def _counting(rejections: Iterator[Rejection], of_files: Counter[str]) -> Iterator[Rejection]:
+    """Passes rejections on and counts the kinds of those that are of a file and not of a row alone."""
+    for rejection in rejections:
+        if rejection.file:
+            of_files[rejection.kind] += 1
+        yield rejection
+
+
+def _report(
+    job: Import,
+    contents: Contents,
+    plan: Plan,
+    kinds: Counter[str],
+    of_files: Counter[str],
+) -> None:
+    counts = {split: len(latlng) for split, latlng in plan.latlng.items()}
     kept = ", ".join(f"{count} {split}" for split, count in counts.items())
     _log.info("%s: %s", job.name, kept)
     if kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         _log.warning("rejected: %s; see %s", listed, REJECTED_FILE)
+    _log.info("%s", plan.copies.sentence())
+    rows = kinds.total() - of_files.total()
+    line = account("stored", sum(counts.values()), of_files, contents.skipped)
+    _log.info("%s", f"{line}; {rows:,} rows rejected or without a file" if rows else line)
 
 
 def _histogram(latlng: np.ndarray) -> list[str]:

@@ -7,6 +7,7 @@ mapped into memory they take some 100 bytes each, once for all.
 import hashlib
 import json
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from geosurge_jax.importing.archives.contract import photo_id
+from geosurge_jax.importing.file_names import text_problem
 from geosurge_jax.importing.files import replaced
 from geosurge_jax.importing.row_values import RejectedRow, Rejection, row_latlng, row_scenes
 from geosurge_jax.importing.table import Row, Table
 
 # What a spreadsheet makes of a long number, and of a hexadecimal one with a single E in it.
+_BY_NAME = 1000  # more outer folders than any path has
 _SPREADSHEET_NUMBER = re.compile(r"[+-]?\d(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 
 
@@ -40,6 +43,24 @@ class PhotoRow:
     scene: tuple[int, int, int]
     author: str
     licence: str
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """The row of a photo.
+
+    Attributes:
+        outer: outer folders of the photo's path that the table does not know; more where its name is spelled
+            differently, so that of several photos with the same row the best match counts.
+        identity: what the photo is called.
+        key: of the row, the same for all photos that have it.
+        row: what the table says.
+    """
+
+    outer: int
+    identity: str
+    key: int
+    row: PhotoRow
 
 
 def id_key(identity: str) -> int:
@@ -78,6 +99,7 @@ class PhotoRows:
         self._numbers, self._latlng = column("numbers"), column("latlng")
         self._scenes, self._texts = column("scenes"), column("texts")
         self._id_ends = column("id_ends")
+        self._name_keys, self._name_rows = column("name_keys"), column("name_rows")
         self._ids = directory / "ids.txt"
         self._text = json.loads((directory / "texts.json").read_text())
         self.rejections = tuple(
@@ -87,21 +109,49 @@ class PhotoRows:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def find(self, identities: Sequence[str]) -> tuple[int, str, PhotoRow]:
-        """Which of several possible ids of a photo is the first that has a row, the id, and the row.
+    def find(self, identities: Sequence[str]) -> FoundRow:
+        """Finds the row of a photo: by the first of several possible ids that has one, else by its name.
+
+        Args:
+            identities: of the photo: its whole path, then what is left without outer folders.
 
         Raises:
-            RejectedRow: None has one, or the row was rejected itself.
+            RejectedRow: None has a row, several rows may be meant, or the row was rejected itself.
         """
         keys = []
         for number, identity in enumerate(identities):
             keys.append(np.uint64(id_key(identity)))
             index = _place(self.keys, keys[-1])
             if index is not None:
-                return number, identity, self._row(index)
+                return FoundRow(number, identity, int(self.keys[index]), self._row(index))
         if any(_place(self._refused, key) is not None for key in keys):
             raise RejectedRow("rejected row: the table's row of this photo was rejected")
-        raise RejectedRow("no row: the table has none for this photo")
+        index = self._by_name([_folded(identity) for identity in identities])
+        return FoundRow(_BY_NAME, identities[0], int(self.keys[index]), self._row(index))
+
+    def _by_name(self, identities: Sequence[str]) -> int:
+        """The row whose id differs in letter case or Unicode normalization, or has more folders around it."""
+        key = np.uint64(id_key(identities[-1]))
+        first, last = (int(self._name_keys.searchsorted(key, side)) for side in ("left", "right"))
+        rows = []
+        for index in self._name_rows[first:last].tolist():
+            named = _folded(self._identity(index))
+            if named in identities or named.endswith(f"_{identities[0]}"):
+                rows.append(index)
+        if not rows:
+            raise RejectedRow("no row: the table has none for this photo")
+        if len(rows) > 1:
+            numbers = " and ".join(
+                str(number) for number in sorted(self._numbers[rows[:2]].tolist())
+            )
+            raise RejectedRow(f"ambiguous row: rows {numbers} may be of this photo")
+        return rows[0]
+
+    def _identity(self, index: int) -> str:
+        start, stop = self._id_ends[index].tolist()
+        with self._ids.open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start).decode()
 
     def _row(self, index: int) -> PhotoRow:
         author, licence = self._texts[index]
@@ -141,11 +191,12 @@ def write_photo_rows(table: Table, directory: Path) -> None:
         array("h"),
         array("q"),
     )
-    id_ends, ids = array("q"), bytearray()
+    id_ends, ids, names = array("q"), bytearray(), array("Q")
     text_index: dict[str, int] = {}
     rejections: list[Rejection] = []
     for row in table:
-        identity = photo_id(row.values.get("file") or row.values.get("id", ""))
+        named = row.values.get("file") or row.values.get("id", "")
+        identity = photo_id(named)
         try:
             _check_identity(row, identity)
             parsed = parse_row(row.number, row.values)
@@ -153,6 +204,7 @@ def write_photo_rows(table: Table, directory: Path) -> None:
             rejections.append(Rejection(row.number, identity, "", str(error)))
             continue
         keys.append(id_key(identity))
+        names.append(id_key(_folded(photo_id(named.replace("\\", "/").rpartition("/")[2]))))
         numbers.append(row.number)
         latlng.extend(parsed.latlng)
         scenes.extend(parsed.scene)
@@ -176,7 +228,11 @@ def write_photo_rows(table: Table, directory: Path) -> None:
         rejections.append(Rejection(number, ids[start:stop].decode(), "", reason))
     kept = by_key[~again]
     refused = np.array(sorted({id_key(rejected.id) for rejected in rejections}), np.uint64)
+    name_keys = np.asarray(names)[kept]
+    by_name = np.argsort(name_keys, kind="stable")
     columns = {
+        "name_keys": name_keys[by_name],
+        "name_rows": by_name,
         "keys": np.asarray(keys)[kept],
         "numbers": np.asarray(numbers)[kept],
         "latlng": np.asarray(latlng).reshape(-1, 2)[kept],
@@ -202,10 +258,18 @@ def _place(values: np.ndarray, wanted: np.uint64) -> int | None:
     return place if place < len(values) and values[place] == wanted else None
 
 
+def _folded(identity: str) -> str:
+    """An id without differences of letter case and Unicode normalization."""
+    return unicodedata.normalize("NFC", identity.casefold())
+
+
 def _check_identity(row: Row, identity: str) -> None:
     if row.problem:
         raise RejectedRow(row.problem)
     if not identity:
         raise RejectedRow("missing id: the row names no photo")
+    problem = text_problem(identity)
+    if problem:
+        raise RejectedRow(problem)
     if _SPREADSHEET_NUMBER.fullmatch(identity):
         raise RejectedRow(f"damaged id: {identity!r}, a spreadsheet turned it into a number")

@@ -9,10 +9,13 @@ import numpy as np
 from geosurge_jax.dataset.shards import shard_file
 from geosurge_jax.dataset.splits import assign_splits
 from geosurge_jax.importing.chunks import ChunkIndex, read_index
+from geosurge_jax.importing.image_checks import placeholders
+from geosurge_jax.importing.near_copies import (
+    CopyGroups,
+    Fingerprints,
+    split_groups,
+)
 from geosurge_jax.importing.row_values import Rejection
-
-PLACEHOLDER_COPIES = 10
-"""So many photos of different names with the same bytes are no photos: "no longer available"."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,12 @@ class Plan:
     Attributes:
         shards: Of each split, in record order.
         latlng: Of each split, degrees, float64 [M, 2], in record order.
+        copies: Identical and near-identical photos, which are in one split, of all that were chosen.
     """
 
     shards: Mapping[str, tuple[ShardPlan, ...]]
     latlng: Mapping[str, np.ndarray]
+    copies: CopyGroups
 
 
 def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
@@ -88,7 +93,13 @@ def choose_photos(chunks: Path, units: Sequence[str]) -> Chosen:
     return Chosen(index, unit, tuple(units), np.unique(keys), tuple(rejections))
 
 
-def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_bytes: int) -> Plan:
+def make_plan(
+    chosen: Chosen,
+    name: str,
+    fractions: Mapping[str, float],
+    shard_bytes: int,
+    near_copy_bits: int,
+) -> Plan:
     """Plans the shards of all splits.
 
     Photos stand in the order of their shuffled places; a split is cut into the fewest shards of at most about
@@ -99,12 +110,15 @@ def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_b
         name: Of the dataset.
         fractions: Share of each split.
         shard_bytes: Of a shard.
+        near_copy_bits: Bits in which the perceptual hashes of near copies differ at most.
 
     Raises:
         ValueError: Too few groups of photos for the splits.
     """
     index = chosen.index
-    split = assign_splits(index.group, fractions)
+    images = Fingerprints(index.content, index.perceptual, index.hashed)
+    groups, copies = split_groups(index.group, images, near_copy_bits, len(fractions))
+    split = assign_splits(groups, fractions)
     place = np.lexsort((index.identity, index.order))
     shards, latlng = {}, {}
     for number, split_name in enumerate(fractions):
@@ -117,7 +131,7 @@ def make_plan(chosen: Chosen, name: str, fractions: Mapping[str, float], shard_b
             _shard(shard_file(name, split_name, at, count), part, chosen)
             for at, part in enumerate(np.split(members, bounds))
         )
-    return Plan(shards, latlng)
+    return Plan(shards, latlng, copies)
 
 
 def _joined(indexes: Sequence[ChunkIndex]) -> tuple[ChunkIndex, np.ndarray]:
@@ -144,9 +158,8 @@ def _first_of_each_id(index: ChunkIndex) -> _Choice:
 
 
 def _no_placeholders(index: ChunkIndex) -> _Choice:
-    _, which, copies = np.unique(index.content, return_inverse=True, return_counts=True)
-    keep = copies[which] < PLACEHOLDER_COPIES
-    return keep, lambda at: f"placeholder: {copies[which[at]]} photos have the same bytes"
+    copies = placeholders(index.content)
+    return copies == 0, lambda at: f"placeholder: {copies[at]} photos have the same bytes"
 
 
 def _shard(file: str, members: np.ndarray, chosen: Chosen) -> ShardPlan:

@@ -25,6 +25,7 @@ from geosurge_jax.importing.archives.shapes import SHAPES, archive_of
 from geosurge_jax.importing.benchmarks import BENCHMARKS
 from geosurge_jax.importing.importer import Import, import_archive
 from geosurge_jax.importing.mp16 import MP16
+from geosurge_jax.importing.near_copies import DEFAULT_BITS
 from geosurge_jax.importing.osv5m import OSV5M
 from geosurge_jax.importing.photo_set import VERSION, PhotoSet
 from geosurge_jax.importing.runners import on_beam, on_this_machine
@@ -60,6 +61,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="A,B,C",
         help="shares of train, validation and test",
     )
+    flags.add_argument(
+        "--near-copy-bits",
+        type=int,
+        default=DEFAULT_BITS,
+        help="hashes of near-identical photos, which stay in one split, differ in at most so many bits",
+    )
+    flags.add_argument(
+        "--rebuild", action="store_true", help="replace a dataset of another state of the source"
+    )
     flags.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     flags.add_argument("--beam", action="store_true", help="let Apache Beam do the work")
     for role, names in KNOWN_NAMES.items():
@@ -91,6 +101,7 @@ def import_of(given: argparse.Namespace) -> Import:
         seed=given.seed,
         short_side=given.short_side or None,
         quality=given.quality,
+        near_copy_bits=given.near_copy_bits,
         description=known.description,
         licence=known.licence,
     )
@@ -111,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             runner = on_beam(words[cut + 1 :])
         else:
             runner = opened.enter_context(on_this_machine(given.workers))
-        written = import_archive(given.out, job, runner)
+        written = import_archive(given.out, job, runner, rebuild=given.rebuild)
     manifest = open_dataset(written).manifest
     arrived = sum(manifest.count(split) for split in manifest.splits)
     print(PHOTO_SETS[given.dataset].difference(arrived))

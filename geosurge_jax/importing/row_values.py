@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from geosurge_jax.dataset.record import SCENE_COUNTS, SCENES, UNKNOWN_SCENE
+from geosurge_jax.untrusted_text import csv_cell
+
+_LONGEST_CELL = 500
+"""Characters of an id, a name or a reason in `rejected.csv`; a cell of a table may have any number."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,15 @@ def write_rejections(file: BinaryIO, rejections: Iterable[Rejection]) -> Counter
     kinds: Counter[str] = Counter()
     for rejection in rejections:
         kinds[rejection.kind] += 1
-        writer.writerow((rejection.row, rejection.id, rejection.file, rejection.reason))
+        texts = (rejection.id, rejection.file, rejection.reason)
+        writer.writerow((rejection.row, *(csv_cell(_shortened(text)) for text in texts)))
     text.flush()
     text.detach()
     return kinds
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}..."
 
 
 def rejections_csv(rejections: Iterable[Rejection]) -> bytes:

@@ -12,7 +12,9 @@ from geosurge_jax.dataset.ade20k import CLASSES, UNKNOWN
 from geosurge_jax.dataset.rewritten_shard import NewMap
 from geosurge_jax.dataset.shards import StoredRecord
 from geosurge_jax.importing.segment_classes import read_class_table
-from geosurge_jax.importing.strip import strip_metadata
+from geosurge_jax.importing.strip import stored_segmentation
+from geosurge_jax.input.image_files import skip_reason
+from geosurge_jax.input.image_formats import without_suffix
 from geosurge_jax.input.images import ImageDecodeError, decode_class_map
 from geosurge_jax.input.plain_png import write_plain_png
 from geosurge_jax.threads import in_threads
@@ -41,8 +43,8 @@ class FileMaps:
         """
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder, expected PNG files {_FLAG}")
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
-        self._names = {name for name in names if not any(p[0] == "." for p in name.split("/"))}
+        names = (path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+        self._names = {name for name in names if not skip_reason(name)}
         if not self._names:
             raise ValueError(f"{folder}: no PNG files {_FLAG}")
         self._folder = folder
@@ -56,11 +58,24 @@ class FileMaps:
 
     @property
     def identity(self) -> Any:
-        """JSON value: a digest of the names and sizes of all files."""
+        """JSON value: a digest of the names and contents of all files.
+
+        Raises:
+            ValueError: A file cannot be read.
+        """
         digest = hashlib.sha256()
-        for name in sorted(self._names):
-            digest.update(f"{name}\t{(self._folder / name).stat().st_size}\n".encode())
+        names = sorted(self._names)
+        for name, content in zip(
+            names, in_threads(self._digest, names, self._threads), strict=True
+        ):
+            digest.update(f"{name}\t{content}\n".encode("utf-8", "surrogateescape"))
         return {"files": len(self._names), "sha256": digest.hexdigest()}
+
+    def _digest(self, name: str) -> str:
+        try:
+            return hashlib.sha256((self._folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ValueError(f"{self._folder / name}: {error.strerror} {_FLAG}") from None
 
     def __call__(self, records: Iterator[StoredRecord]) -> Iterator[NewMap]:
         """The map of each record, in order."""
@@ -76,9 +91,7 @@ class FileMaps:
         """The file of a record, empty = none."""
         if f"{record}.png" in self._names:
             return f"{record}.png"
-        stem = record
-        for suffix in (".jpg", ".jpeg", ".png", ".webp"):
-            stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
+        stem = without_suffix(record)
         if f"{stem}.png" in self._names:
             return f"{stem}.png"
         last = stem.rpartition("/")[2]
@@ -109,4 +122,4 @@ class FileMaps:
                 f"{path}: class {wrong[0]}, expected 0 to {len(CLASSES) - 1} or {UNKNOWN}, or a file "
                 f"that says what the ids mean (--class-table) {_FLAG}"
             )
-        return strip_metadata(content)
+        return stored_segmentation(content)

@@ -1,55 +1,93 @@
-"""The few EXIF tags that matter here: which way up a photo is, and (for importers) where it was.
+"""EXIF blocks of image files: the orientation, and (for importers) the directories.
 
-Pillow reads EXIF too, but warns and raises in many ways on damaged blocks, and warnings cannot be
-caught in threads. Here whatever cannot be read is simply not there. Layout: TIFF 6.0 section 2
+Pillow reads EXIF too, but it warns and raises in many ways on damaged blocks, and warnings cannot be
+caught in threads. Here a tag that cannot be read counts as missing. Layout: TIFF 6.0 section 2
 (image file directories), EXIF 2.32 section 4.6.
 """
 
+import io
 import struct
 from collections.abc import Iterator
+
+from PIL import Image
+
+from geosurge_jax.input.png_chunks import PNG_SIGNATURE, png_chunks, png_texts, raw_profile
 
 ORIENTATION = 0x0112
 GPS_DIRECTORY = 0x8825
 EXIF_MARK = b"Exif\x00\x00"
 
-_START_OF_SCAN = 0xDA
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
-_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s", 9: "i", 10: "ii"}
-_MAX_VALUES = 1000
+_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s", 9: "i", 10: "ii", 13: "I"}
+_MAX_VALUES, _MAX_BYTES = 1000, 1 << 24
 
 Directory = dict[int, bytes | tuple[int, ...]]
-"""Tag -> text as bytes, or numbers; a rational is two numbers in a row."""
+"""Tag -> text or a long array of bytes as bytes, or numbers; a rational is two numbers in a row."""
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end) of the segments before the first scan, markers included.
 
-    `content[start:end]` is the whole segment with its 0xFF, marker and length. Stops at whatever
-    is no segment.
+    `content[start:end]` is the whole segment with its 0xFF, marker and length. Bytes between
+    segments, for example behind a segment with a wrong length, are skipped as libjpeg skips them.
     """
     position = 2
-    while position + 4 <= len(content) and content[position] == 0xFF:
+    while (position := content.find(b"\xff", position)) >= 0 and position + 4 <= len(content):
         marker = content[position + 1]
-        if marker == 0xFF:
-            position += 1
+        if marker in (0x00, 0xFF):
+            position += 1 if marker else 2
             continue
         if marker in _STANDALONE:
             yield marker, position, position + 2
             position += 2
             continue
-        length = int.from_bytes(content[position + 2 : position + 4], "big")
-        if marker == _START_OF_SCAN or length < 2:
+        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             return
+        length = max(2, int.from_bytes(content[position + 2 : position + 4], "big"))
         yield marker, position, min(position + 2 + length, len(content))
         position += 2 + length
 
 
-def jpeg_exif(content: bytes) -> bytes | None:
-    """The TIFF block of the EXIF segment of a JPEG file, None where there is none."""
-    for marker, start, end in jpeg_segments(content):
-        if marker == 0xE1 and content[start + 4 : start + 10] == EXIF_MARK:
-            return content[start + 10 : end]
-    return None
+def is_tiff(content: bytes) -> bool:
+    """Return whether a file starts like a TIFF; the whole file then has the layout of an EXIF block."""
+    return content[:4] in (b"II*\x00", b"MM\x00*")
+
+
+def exif_blocks(content: bytes) -> list[bytes]:
+    """Return the EXIF blocks of an image file in order, each from its TIFF header on.
+
+    Sources: APP1 segments of JPEG; TIFF files themselves; `eXIf` chunks and ImageMagick's "Raw
+    profile type exif" texts of PNG; the EXIF items of the other formats that Pillow reads.
+    """
+    if content.startswith(b"\xff\xd8\xff"):
+        return [
+            content[start + 4 + len(EXIF_MARK) : end]
+            for marker, start, end in jpeg_segments(content)
+            if marker == 0xE1 and content.startswith(EXIF_MARK, start + 4)
+        ]
+    if is_tiff(content):
+        return [content]
+    if content.startswith(PNG_SIGNATURE):
+        return list(_png_exif(content))
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            block = image.info.get("exif")
+    except Exception:  # each of Pillow's formats has its own way to fail on damage
+        return []
+    return [block.removeprefix(EXIF_MARK)] if isinstance(block, bytes) else []
+
+
+def _png_exif(content: bytes) -> Iterator[bytes]:
+    try:
+        for kind, body in png_chunks(content):
+            if kind == b"eXIf":
+                yield body.removeprefix(EXIF_MARK)
+    except ValueError:
+        pass
+    for keyword, text in png_texts(content):
+        if keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
+            yield raw_profile(text).removeprefix(EXIF_MARK)
 
 
 def read_directory(tiff: bytes, offset: int | None = None) -> Directory:
@@ -57,7 +95,7 @@ def read_directory(tiff: bytes, offset: int | None = None) -> Directory:
 
     Args:
         tiff: Starts with the byte order mark `II` or `MM`.
-        offset: Of the directory; None = the first one.
+        offset: Position of the directory in the block; None = the first directory.
 
     Returns:
         The readable tags; empty where the block is damaged.
@@ -72,7 +110,9 @@ def read_directory(tiff: bytes, offset: int | None = None) -> Directory:
         for entry in range(first + 2, first + 2 + 12 * count, 12):
             tag, kind, values = struct.unpack_from(order + "HHI", tiff, entry)
             code = _TYPES.get(kind)
-            if code is None or values > _MAX_VALUES:
+            if code == "B" and values > _MAX_VALUES:
+                code = "s"
+            if code is None or values > (_MAX_BYTES if code == "s" else _MAX_VALUES):
                 continue
             form = order + (f"{values}s" if code == "s" else code * values)
             start = entry + 8
@@ -86,9 +126,15 @@ def read_directory(tiff: bytes, offset: int | None = None) -> Directory:
     return directory
 
 
-def orientation(tiff: bytes | None) -> int:
-    """EXIF orientation 1 to 8; 1 (upright) where there is none or it makes no sense."""
-    if tiff is None:
-        return 1
-    value = read_directory(tiff.removeprefix(EXIF_MARK)).get(ORIENTATION)
-    return value[0] if isinstance(value, tuple) and value and 1 <= value[0] <= 8 else 1
+def orientation(content: bytes) -> int:
+    """Return how the decoded pixels of an image file have to be turned, by its EXIF blocks.
+
+    Returns:
+        EXIF orientation 1 to 8: of the first block with a valid one; 1 (upright) where there is
+        none, and for TIFF files, which Pillow turns upright itself.
+    """
+    for block in () if is_tiff(content) else exif_blocks(content):
+        value = read_directory(block).get(ORIENTATION)
+        if isinstance(value, tuple) and value and 1 <= value[0] <= 8:
+            return value[0]
+    return 1

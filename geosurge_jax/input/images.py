@@ -7,15 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from geosurge_jax.dataset.record import NO_MAP, UNKNOWN_CLASS
-from geosurge_jax.input.exif import jpeg_exif, orientation
+from geosurge_jax.input.exif import orientation
 from geosurge_jax.input.geometry import Box
 from geosurge_jax.input.plain_png import read_plain_png
+from geosurge_jax.input.png_chunks import PNG_SIGNATURE, only_pixels
 
 MAX_PIXELS = 89_478_485
-"""Larger pictures are refused: a decompression bomb, or 256 MiB once decoded (Pillow's limit)."""
+"""Pixels of a decoded image at most (Pillow's limit, 256 MiB). Larger JPEGs are decoded at 1/2, 1/4 or 1/8
+of their size; other formats are rejected."""
+
+MAX_JPEG_PIXELS = 2**28
+"""Pixels of a JPEG as stored at most: 200-megapixel phones are below. A progressive one takes up to
+1.6 GiB for its coefficients while it is decoded at reduced size."""
+
+
+_JPEG_SCALES = (1, 2, 4, 8)
 
 
 class ImageDecodeError(ValueError):
@@ -51,19 +60,23 @@ class Photo:
         return self.decode(reduction)
 
 
-def open_photo(content: bytes) -> Photo:
+def open_photo(content: bytes, *, strict: bool = False) -> Photo:
     """Read as much of a photo as its size needs: the header of a JPEG, all of other formats.
 
     simplejpeg decodes JPEG with one or three channels, Pillow everything else: PNG, WebP, CMYK,
     palettes, and JPEG that libjpeg has complaints about. Photos are turned upright by their EXIF
     orientation. 16-bit channels keep their upper 8 bits; transparency is laid on white.
 
+    A JPEG of more than `MAX_PIXELS` is decoded at a reduced scale of 1/2, 1/4 or 1/8, so that no more
+    pixels than that arise; height and width are then the reduced ones.
+
     Args:
         content: A JPEG, PNG, WebP, or another still picture that Pillow reads.
+        strict: Reject a JPEG that libjpeg warns about, for example because of bytes that no decoder
+            needs, instead of decoding it with Pillow.
 
     Raises:
-        ImageDecodeError: Not a picture, of more than `MAX_PIXELS`, or truncated where the format is decoded
-            as a whole.
+        ImageDecodeError: Not a picture, too large, or truncated where the format is decoded as a whole.
     """
     if not content:
         raise ImageDecodeError("empty file")
@@ -72,22 +85,29 @@ def open_photo(content: bytes) -> Photo:
         pixels = _decode_with_pillow(content)
         height, width = pixels.shape[:2]
         return Photo(height, width, (1,), lambda by: pixels)
-    code = orientation(jpeg_exif(content))
-    height, width = shape if code < 5 else shape[::-1]
+    code = orientation(content)
+    scales = [
+        by for by in _JPEG_SCALES if _scaled(shape[0], by) * _scaled(shape[1], by) <= MAX_PIXELS
+    ]
+    base = scales[0]
+    height, width = (_scaled(side, base) for side in (shape if code < 5 else shape[::-1]))
     # A photo that has to be turned would have its incomplete last row first.
-    reductions = (1, 2, 4, 8) if code == 1 else (1,)
+    reductions = tuple(by // base for by in scales) if code == 1 else (1,)
     return Photo(
-        height, width, reductions, lambda by: _upright(_decode_jpeg(content, shape, by), code)
+        height,
+        width,
+        reductions,
+        lambda by: _upright(_decode_jpeg(content, shape, base * by, strict), code),
     )
 
 
-def decode_image(content: bytes) -> np.ndarray:
+def decode_image(content: bytes, *, strict: bool = False) -> np.ndarray:
     """Decode a photo as a whole, uint8 [H, W, 3], upright; see `open_photo`.
 
     Raises:
-        ImageDecodeError: Not a picture, truncated, or of more than `MAX_PIXELS`.
+        ImageDecodeError: Not a picture, truncated, or too large.
     """
-    return open_photo(content).pixels()
+    return open_photo(content, strict=strict).pixels()
 
 
 def decode_class_map(content: bytes) -> np.ndarray:
@@ -171,36 +191,49 @@ def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
         return None
     if colorspace in ("CMYK", "YCCK"):
         return None
-    _check_pixels(int(height), int(width))
+    _check_pixels(int(height), int(width), MAX_JPEG_PIXELS)
     return int(height), int(width)
 
 
-def _decode_jpeg(content: bytes, shape: tuple[int, int], reduction: int) -> np.ndarray:
+def _scaled(side: int, reduction: int) -> int:
+    return -(-side // reduction)
+
+
+def _decode_jpeg(
+    content: bytes, shape: tuple[int, int], reduction: int, strict: bool
+) -> np.ndarray:
     try:
         if reduction == 1:
             return simplejpeg.decode_jpeg(content, colorspace="RGB")
         return simplejpeg.decode_jpeg(
             content,
             colorspace="RGB",
-            min_height=-(-shape[0] // reduction),
-            min_width=-(-shape[1] // reduction),
+            min_height=_scaled(shape[0], reduction),
+            min_width=_scaled(shape[1], reduction),
         )
-    except ValueError:
-        with _opened(content) as image:
-            return np.array(image.convert("RGB").reduce(reduction))
+    except ValueError as error:
+        if strict:
+            raise ImageDecodeError(" ".join(str(error).split())) from None
+    with _opened(content, reduction) as image:
+        return np.array(image.convert("RGB"))
 
 
 def _decode_with_pillow(content: bytes) -> np.ndarray:
     with _opened(content) as image:
-        tiff = image.info.get("exif")
         pixels = rgb_pixels(image)
-    return _upright(pixels, orientation(tiff))
+    return _upright(pixels, orientation(content))
 
 
-def _opened(content: bytes) -> Image.Image:
-    """Open and fully decode the first frame."""
+def _opened(content: bytes, reduction: int = 1) -> Image.Image:
+    """Open and fully decode the first frame, a JPEG at 1/`reduction` of its size."""
     try:
-        image = Image.open(io.BytesIO(content))
+        if reduction > 1:  # `Image.open` would warn about the size before the reduction
+            image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
+            size = (max(1, image.width // reduction), max(1, image.height // reduction))
+            image.draft(image.mode, size)
+        else:
+            plain = only_pixels(content) if content.startswith(PNG_SIGNATURE) else content
+            image = Image.open(io.BytesIO(plain))
         _check_pixels(image.height, image.width)
         image.load()
     except ImageDecodeError:
@@ -242,6 +275,6 @@ def _upright(pixels: np.ndarray, code: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _check_pixels(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS:
-        raise ImageDecodeError(f"{width} x {height} pixels, expected at most {MAX_PIXELS}")
+def _check_pixels(height: int, width: int, limit: int = MAX_PIXELS) -> None:
+    if height * width > limit:
+        raise ImageDecodeError(f"{width} x {height} pixels, expected at most {limit}")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,6 +32,9 @@ from geosurge_jax.serving.commands.result_options import (
     check_folder,
     chosen_format,
 )
+
+if TYPE_CHECKING:
+    from geosurge_jax.serving.commands.image_names import NamedImages
 
 
 class _Commands(TyperGroup):
@@ -120,7 +123,7 @@ def predict(
             "needs --out, beside which the journal lies", param_hint="--resume"
         )
     check_folder(out)
-    names = _image_names(photos)
+    named = _named_images(photos, segmentation_maps)
     options = ModelOptions(
         revision,
         cache_dir,
@@ -144,7 +147,7 @@ def predict(
         "--segmentation-maps": maps,
     }
     job = predicting.PredictJob(
-        names, form, top_k, out, resume, segmentation_maps, compare_exif, sidecar, settings
+        named, form, top_k, out, resume, segmentation_maps, compare_exif, sidecar, settings
     )
     raise typer.Exit(predicting.predict(predictor, job))
 
@@ -205,7 +208,7 @@ def embed(
     if out.suffix != ".npz":
         raise typer.BadParameter(f"{out}: expected a name that ends in .npz", param_hint="--out")
     check_folder(out)
-    names = _image_names(photos)
+    named = _named_images(photos, segmentation_maps)
     options = ModelOptions(
         revision,
         cache_dir,
@@ -221,7 +224,7 @@ def embed(
     predictor = open_predictor(model, options)
     from geosurge_jax.serving.commands import embedding
 
-    raise typer.Exit(embedding.embed(predictor, names, out, segmentation_maps))
+    raise typer.Exit(embedding.embed(predictor, named.names, out, segmentation_maps))
 
 
 @app.command(epilog=epilog("models"))
@@ -250,13 +253,15 @@ def info(
         typer.echo(f"{name + ':':{width}s}{value}")
 
 
-def _image_names(photos: list[str]) -> list[str]:
+def _named_images(photos: list[str], maps: Path | None) -> "NamedImages":
+    from geosurge_jax.input.image_files import account
     from geosurge_jax.serving.commands.image_names import image_names
 
-    names = image_names(photos, sys.stdin.buffer)
-    if not names:
-        raise fail(f"{' '.join(photos)}: no image here", ExitCode.USAGE)
-    return names
+    named = image_names(photos, sys.stdin.buffer, maps)
+    if not named.names:
+        line = account("placed", 0, {}, named.skipped)
+        raise fail(f"{' '.join(photos)}: no image here ({line})", ExitCode.USAGE)
+    return named
 
 
 add_run_modes(app)

@@ -1,7 +1,5 @@
 """Images as people hand them over (files, bytes, PIL images, arrays, folders), decoded to uint8 RGB."""
 
-import importlib.util
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +7,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from geosurge_jax.input.image_files import list_images, read_image_file
 from geosurge_jax.input.images import (
     ImageDecodeError,
     decode_class_map,
     decode_image,
     rgb_pixels,
 )
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
-if importlib.util.find_spec("pillow_heif") is not None:  # the extra [heif]
-    from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
-
-    register_heif_opener()
-    SUFFIXES = (*SUFFIXES, ".heic", ".heif")
+from geosurge_jax.untrusted_text import readable_file_name
 
 # One image: a file's name, its bytes, a PIL image, or an array uint8 [H, W, 3] or [H, W].
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
@@ -56,12 +49,9 @@ def iterate_images(images: Any) -> Iterator[ImageSource]:
 
 
 def images_of_folder(folder: Path) -> Iterator[Path]:
-    """Yields the image files of a folder and its subfolders, one folder at a time, sorted by name."""
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(place) / name
+    """Yields the image files of a folder and its subfolders; see `list_images`."""
+    for path in list_images(folder).images:
+        yield folder / path
 
 
 def readable_name(source: ImageSource, number: int) -> str:
@@ -69,9 +59,7 @@ def readable_name(source: ImageSource, number: int) -> str:
 
     Bytes of a file name that are no text appear as escapes.
     """
-    if isinstance(source, str | Path):
-        return os.fsencode(source).decode("utf-8", "backslashreplace")
-    return f"image {number}"
+    return readable_file_name(source) if isinstance(source, str | Path) else f"image {number}"
 
 
 def decode(source: ImageSource, name: str) -> np.ndarray:
@@ -82,7 +70,7 @@ def decode(source: ImageSource, name: str) -> np.ndarray:
     """
     try:
         if isinstance(source, str | Path):
-            return decode_image(Path(source).read_bytes())
+            return decode_image(read_image_file(Path(source)))
         if isinstance(source, bytes | bytearray | memoryview):
             return decode_image(bytes(source))
         if isinstance(source, Image.Image):
@@ -92,8 +80,11 @@ def decode(source: ImageSource, name: str) -> np.ndarray:
         raise ImageError(f"{name}: {error}") from None
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror or error})") from None
-    except ValueError as error:  # a NUL byte in a file name
-        raise ImageError(f"{name}: cannot be read ({error})") from None
+    except (
+        Exception
+    ) as error:  # a NUL byte in a name, too little memory, a decoder's own ways to fail
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: cannot be read ({said})") from None
 
 
 def map_of(source: ImageSource, given: Any) -> Any:
@@ -147,7 +138,8 @@ def decode_segmentation_map(source: str | Path | bytes | np.ndarray) -> np.ndarr
         return source
     name = readable_name(source, 0) if isinstance(source, str | Path) else "segmentation map"
     try:
-        content = Path(source).read_bytes() if isinstance(source, str | Path) else source
+        named = isinstance(source, str | Path)
+        content = read_image_file(Path(source)) if named else source
         return decode_class_map(content)
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror or error})") from None

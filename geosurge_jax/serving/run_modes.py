@@ -1,6 +1,7 @@
 """`--mode=predict` and `--mode=query` of a run: its checkpoint answers through a `Predictor`."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from geosurge_jax.experiment.config_types import ConfigError
 from geosurge_jax.experiment.experiment_config import ExperimentConfig, parse
 from geosurge_jax.experiment.open_run import open_run
 from geosurge_jax.experiment.workdir import Workdir, open_trained
+from geosurge_jax.input.image_files import account, list_images
 from geosurge_jax.serving.formats import FORMATS, records, write_file
-from geosurge_jax.serving.images import SUFFIXES, images_of_folder, map_of
+from geosurge_jax.serving.images import map_of
 from geosurge_jax.serving.journal import Journal, journal_path, open_journal
 from geosurge_jax.serving.prediction import Outcome
 from geosurge_jax.serving.predictor import Predictor
@@ -40,13 +42,15 @@ def predict(raw: Mapping[str, Any], root: Path, paths: Sequence[Path]) -> None:
         OSError: a file cannot be written.
     """
     config = parse(raw)
-    images = find_images(paths)
     maps = _segmentation_maps(config)
+    images, skipped = find_images(paths, maps)
     workdir = open_trained(root, raw)
     predictor = _predictor(config, workdir)
     outcomes = predictor.predict(terminal.track(images, "predicting"), segmentation_maps=maps)
     placed = _write(workdir, "predictions", outcomes, config.evaluation.top_k)
     mapped = sum(map_of(image, maps) is not None for image in images)
+    failed = Counter({"unreadable": len(images) - placed})
+    terminal.say(account("placed", placed, +failed, skipped))
     terminal.say(
         f"{placed} of {len(images)} images placed ({mapped} with a segmentation map) by the checkpoint of "
         f"step {predictor.model.provenance.step} -> {_written(workdir, 'predictions')}"
@@ -88,23 +92,38 @@ def query(raw: Mapping[str, Any], root: Path, text_encoder: str, sentences: Sequ
     _check_placed(placed, len(sentences), "sentences")
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Returns image files given by name, and those inside folders given by name, in order.
+def find_images(paths: Sequence[Path], maps: Path | None = None) -> tuple[list[Path], Counter[str]]:
+    """Returns image files given by name and those inside folders given by name, in order.
+
+    Args:
+        paths: files and folders.
+        maps: folder of segmentation maps, which are no images; None = none.
+
+    Returns:
+        The images, and how many files of the folders were skipped for each reason.
 
     Raises:
         ConfigError: nothing given, a path that does not exist, or a folder without images.
     """
-    images: list[Path] = []
+    images: dict[Path, None] = {}
+    skipped: Counter[str] = Counter()
     for path in paths:
-        inside = [*images_of_folder(path)] if path.is_dir() else [path]
-        if not inside:
-            raise ConfigError(f"{path}: no image here; expected {', '.join(SUFFIXES)}")
-        if inside == [path] and not path.is_file():
+        if path.is_dir():
+            listing = list_images(path, leave_out=maps)
+            skipped += listing.reasons
+            if not listing.images:
+                line = account("placed", 0, {}, listing.reasons)
+                raise ConfigError(
+                    f"{path}: no image here ({line}); expected .jpg, .png, .heic, ..."
+                )
+            images |= dict.fromkeys(path / name for name in listing.images)
+        elif path.is_file():
+            images[path] = None
+        else:
             raise ConfigError(f"{path}: no such image or folder")
-        images += inside
     if not images:
         raise ConfigError("--mode=predict: expected images or folders as arguments")
-    return images
+    return [*images], skipped
 
 
 def _segmentation_maps(config: ExperimentConfig) -> Path | None:

@@ -11,8 +11,8 @@ from xml.sax.saxutils import quoteattr
 
 from geosurge_jax import __version__
 from geosurge_jax.geo import atomic_file
-from geosurge_jax.serving.formats.record import printable
 from geosurge_jax.serving.prediction import DECIMALS, Prediction
+from geosurge_jax.untrusted_text import printable
 
 TOOL = "geosurge_jax"
 # The last line of a sidecar: the digest of the text above it. Whatever another program has changed since is

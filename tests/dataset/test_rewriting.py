@@ -49,7 +49,7 @@ def make_dataset(directory: Path) -> Path:
         {"seed": 0},
         "Some photos.",
         "CC0",
-        extra_files={"rejected.csv": b"row\n"},
+        extra_files=lambda: {"rejected.csv": b"row\n"},
         shard_bytes=500,
     )
 

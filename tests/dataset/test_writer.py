@@ -272,9 +272,9 @@ def test_senseless_requests(tmp_path, options, message):
 
 
 def test_extra_files_lie_beside_the_manifest(tmp_path):
-    path = write(tmp_path, extra_files={"rejected.csv": b"row\n"})
+    path = write(tmp_path, extra_files=lambda: {"rejected.csv": b"row\n"})
     assert (path / "rejected.csv").read_bytes() == b"row\n"
     shutil.rmtree(path)
     with pytest.raises(FileNotFoundError):
-        write(tmp_path, extra_files={"no/such/folder.csv": b""})
+        write(tmp_path, extra_files=lambda: {"no/such/folder.csv": b""})
     assert left_over(tmp_path) == []

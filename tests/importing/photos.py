@@ -9,7 +9,7 @@ import simplejpeg
 from PIL import Image
 
 from benchmarks.damaged_photos import TROUBLES, encoded
-from geosurge_jax.importing.archives.contract import Member, Unit
+from geosurge_jax.importing.archives.contract import Contents, Member, Unit
 
 
 def jpeg(number: int, height: int = 48, width: int = 64, quality: int = 90) -> bytes:
@@ -82,9 +82,10 @@ class Listed:
     photos: int = 16
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def units(self, workdir: Path) -> Sequence[Unit]:
+    def contents(self, workdir: Path) -> Contents:
         starts = range(0, len(self.members), self.photos)
-        return [Unit(f"unit-{at:05d}", "memory", at, at + self.photos) for at in starts]
+        units = tuple(Unit(f"unit-{at:05d}", "memory", at, at + self.photos) for at in starts)
+        return Contents(units, {".txt": 2}, f"{len(self.members)} by {self.photos}")
 
     def read(self, unit: Unit) -> Iterator[Member]:
         for at, (name, content) in enumerate(self.members[unit.start : unit.stop], unit.start):

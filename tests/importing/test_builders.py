@@ -64,7 +64,7 @@ def test_all_photo_sets_are_registered():
 def test_the_python_door_gives_the_same_files_and_reads_them(manual, prepared, tmp_path, capsys):
     builder = tfds.builder("mp16", data_dir=tmp_path)
     builder.download_and_prepare(download_config=from_manual(manual))
-    assert contents(tmp_path) == prepared and len(prepared) == 9
+    assert contents(tmp_path) == prepared and len(prepared) == 10
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"mp16: {len(GOOD)} photos arrived")
     source = builder.as_data_source("train")
     manifest = json.loads((tmp_path / "mp16" / "2.0.0" / "manifest.json").read_text())

@@ -151,7 +151,9 @@ def write_list(path, rows):
 
 
 def stored(directory, workdir):
-    members = [m for unit in Tars(directory).units(workdir) for m in Tars(directory).read(unit)]
+    members = [
+        m for unit in Tars(directory).contents(workdir).units for m in Tars(directory).read(unit)
+    ]
     assert not [member.problem for member in members if member.problem]
     assert len({member.id for member in members}) == len(members)
     return {member.id: member for member in members}
@@ -238,7 +240,7 @@ def test_each_bad_answer_has_its_outcome_and_is_final(tmp_path, server):
 
 
 def test_a_body_that_has_no_end(tmp_path, server, monkeypatch):
-    monkeypatch.setattr("geosurge_jax.importing.download_fetch.MAX_MEMBER_BYTES", 2000)
+    monkeypatch.setattr("geosurge_jax.importing.download_fetch.MAX_FILE_BYTES", 2000)
     urls = write_list(tmp_path / "list.csv", [("a", f"{server.url}/endless/0")])
     assert download(tmp_path / "out", urls, QUICK, 1) == {"too large": 1}
 

@@ -1,9 +1,12 @@
 import csv
+import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +14,23 @@ import pytest
 from PIL import Image
 
 from geosurge_jax.dataset.reader import Dataset, open_dataset
+from geosurge_jax.importing import folder_photos, folder_rows
+from geosurge_jax.importing.audit import audit
 from geosurge_jax.importing.folder import main, prepare
 from geosurge_jax.input.images import decode_image
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED_PHOTOS = ROOT.parent / "shared" / "photos"
-LEFT = np.zeros((20, 30, 3), np.uint8)
-LEFT[:, :15] = (210, 60, 30)
 
 GPS = {1: "S", 2: (33.0, 51.0, 30.6), 3: "E", 4: (151.0, 12.0, 36.0)}
 SYDNEY = (-(33 + 51 / 60 + 30.6 / 3600), 151 + 12 / 60 + 36 / 3600)
+
+
+def picture(name: str, height: int = 40, width: int = 60) -> np.ndarray:
+    """A picture of its own for each name, uint8 [H, W, 3]."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    small = Image.fromarray(rng.integers(0, 256, (4, 6, 3)).astype(np.uint8))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def photo(path: Path, *, gps: dict | None = None, turned: int = 1, **options) -> None:
@@ -29,12 +39,12 @@ def photo(path: Path, *, gps: dict | None = None, turned: int = 1, **options) ->
     exif[0x010F] = "SECRET maker"
     if gps:
         exif.get_ifd(0x8825).update(gps)
-    Image.fromarray(LEFT).save(path, exif=exif, **options)
+    Image.fromarray(picture(path.name)).save(path, exif=exif, **options)
 
 
 def folder_of(directory: Path, rows: list[dict], **options) -> Path:
     """A folder with a photo for each `file` that does not start with "missing", and a table."""
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for row in rows:
         if row.get("file") and not row["file"].startswith("missing"):
             photo(directory / row["file"], **options)
@@ -211,7 +221,8 @@ def test_photos_are_stored_upright_and_without_metadata(tmp_path, suffix, turned
         assert b"SECRET" in (source / record["id"]).read_bytes() and b"SECRET" not in content
         assert b"Exif" not in content and b"eXIf" not in content
         assert len(Image.open(io.BytesIO(content)).getexif()) == 0
-        expected = np.rot90(LEFT, -1) if turned == 6 else LEFT
+        expected = picture(record["id"])
+        expected = np.rot90(expected, -1) if turned == 6 else expected
         pixels = decode_image(content)
         assert pixels.shape == expected.shape
         assert np.abs(pixels.astype(int) - expected).mean() < 5
@@ -223,10 +234,10 @@ def test_photos_are_stored_upright_and_without_metadata(tmp_path, suffix, turned
 
 def test_short_side(tmp_path):
     source = folder_of(tmp_path / "p", good_rows(4))
-    Image.fromarray(LEFT[:8, :9]).save(source / "2.jpg")
-    records = records_of(open_dataset(prepare(tmp_path / "out", source, short_side=10)))
-    assert decode_image(records["1.jpg"]["image"]).shape == (10, 15, 3)
-    assert decode_image(records["2.jpg"]["image"]).shape == (8, 9, 3)
+    Image.fromarray(picture("small", 33, 36)).save(source / "2.jpg")
+    records = records_of(open_dataset(prepare(tmp_path / "out", source, short_side=34)))
+    assert decode_image(records["1.jpg"]["image"]).shape == (34, 51, 3)
+    assert decode_image(records["2.jpg"]["image"]).shape == (33, 36, 3)
 
 
 def test_authors_and_places_are_not_torn_apart(tmp_path):
@@ -247,19 +258,137 @@ def test_authors_and_places_are_not_torn_apart(tmp_path):
     assert all(len(names) == 1 for names in homes.values())
 
 
+def test_the_audit_of_a_folder_with_copies_finds_no_leak(tmp_path):
+    """Of 60 photos 15 are byte-identical copies and 15 re-encoded ones, by other authors elsewhere."""
+    rows = []
+    for i in range(60):
+        rows.append({"file": f"{i}.jpg", "lat": i + 1, "lng": 2 * i, "author": f"author {i}"})
+    source = folder_of(tmp_path / "p", rows)
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        detail = Image.fromarray(rng.integers(0, 256, (16, 16)).astype(np.uint8))
+        detail.resize((96, 96), Image.Resampling.BICUBIC).save(source / f"{i}.jpg", quality=95)
+    for i in range(15):
+        shutil.copy(source / f"{i}.jpg", source / f"{i + 15}.jpg")
+        Image.open(source / f"{i}.jpg").save(source / f"{i + 30}.jpg", quality=60)
+    path = prepare(tmp_path / "out", source)
+    dataset = open_dataset(path)
+    homes = {
+        record["id"]: name
+        for name in dataset.manifest.splits
+        for record in dataset.split(name).records
+    }
+    assert len(homes) == 60
+    for i in range(15):
+        assert homes[f"{i}.jpg"] == homes[f"{i + 15}.jpg"] == homes[f"{i + 30}.jpg"]
+    (row,) = audit(path, [path], tmp_path / "audit", 4, 25.0, 2).rows
+    assert row[2:5] == ("0", "0", "0")
+    assert len(set(homes.values())) == 3
+
+
+def test_a_file_that_goes_away_while_it_is_imported_is_a_rejected_row(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "p", good_rows(6))
+    original = folder_photos.stored_photo
+
+    def failing(content, *arguments, **named):
+        if content == (source / "2.jpg").read_bytes():
+            raise MemoryError
+        return original(content, *arguments, **named)
+
+    monkeypatch.setattr(folder_photos, "stored_photo", failing)
+    dataset = open_dataset(prepare(tmp_path / "out", source, fractions=(1, 0, 0)), verify=True)
+    assert set(records_of(dataset)) == {f"{i}.jpg" for i in (1, 3, 4, 5, 6)}
+    (row,) = rejected(dataset)
+    assert (row["file"], row["reason"]) == ("2.jpg", "unreadable file: MemoryError")
+
+
+def test_a_row_that_fails_in_an_unknown_way_is_a_rejected_row(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "p", good_rows(6))
+    original = folder_rows.check_image
+
+    def failing(content):
+        if content == (source / "2.jpg").read_bytes():
+            raise RecursionError("maximum recursion depth\nexceeded")
+        return original(content)
+
+    monkeypatch.setattr(folder_rows, "check_image", failing)
+    dataset = open_dataset(prepare(tmp_path / "out", source))
+    (row,) = rejected(dataset)
+    assert row["reason"] == "unreadable file: maximum recursion depth exceeded"
+
+
 def test_the_same_folder_is_not_imported_twice(tmp_path):
     source = folder_of(tmp_path / "p", good_rows(5))
     path = prepare(tmp_path / "out", source)
     before = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
     assert prepare(tmp_path / "out", source) == path
     assert {file.name: file.stat().st_mtime_ns for file in path.iterdir()} == before
-    with pytest.raises(ValueError, match="another source .*fractions"):
+    with pytest.raises(ValueError, match="fractions was .* and is now"):
         prepare(tmp_path / "out", source, fractions=(0.6, 0.2, 0.2))
-    photo(source / "5.jpg", quality=20)
-    with pytest.raises(ValueError, match="another source .files: "):
-        prepare(tmp_path / "out", source)
     again = prepare(tmp_path / "out", source, version="1.0.1")
     assert again.name == "1.0.1"
+
+
+def test_a_corrected_position_of_the_same_size_is_noticed(tmp_path):
+    """As exiftool leaves it: rationals keep their size."""
+    source = tmp_path / "p"
+    source.mkdir()
+    for i in range(4):
+        photo(source / f"{i}.jpg", gps=GPS | {2: (10.0 * i + 5, 0.0, 0.0)})
+    path = prepare(tmp_path / "out", source)
+    size = (source / "3.jpg").stat().st_size
+    photo(source / "3.jpg", gps=GPS | {2: (44.0, 0.0, 0.0)})
+    photo(source / "new.jpg", gps=GPS)
+    (source / "0.jpg").unlink()
+    assert (source / "3.jpg").stat().st_size == size
+    expected = (
+        r"1 added \(new.jpg\), 1 removed \(0.jpg\), 1 changed \(3.jpg\).*"
+        r"python -m data.folder --source .*p --out .*out --name p --version 2.0.0 --rebuild"
+    )
+    with pytest.raises(ValueError, match=expected):
+        prepare(tmp_path / "out", source)
+    assert records_of(open_dataset(path))["3.jpg"]["latlng"][0] == -35
+    assert prepare(tmp_path / "out", source, rebuild=True) == path
+    records = records_of(open_dataset(path, verify=True))
+    assert set(records) == {"1.jpg", "2.jpg", "3.jpg", "new.jpg"}
+    assert records["3.jpg"]["latlng"][0] == -44
+    assert prepare(tmp_path / "out", source) == path
+
+
+def test_touched_files_are_hashed_and_found_unchanged(tmp_path):
+    source = folder_of(tmp_path / "p", good_rows(4))
+    path = prepare(tmp_path / "out", source)
+    os.utime(source / "1.jpg", ns=(1, 1))
+    assert prepare(tmp_path / "out", source) == path
+
+
+def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "p", good_rows(4))
+    path = prepare(tmp_path / "out", source)
+    monkeypatch.setattr("geosurge_jax.importing.folder_state.hashlib.sha256", only_once())
+    assert prepare(tmp_path / "out", source) == path
+
+
+def only_once():
+    """SHA-256 that counts how often it is made: of the table, of all files together, of no file."""
+    made = []
+
+    def sha256(content: bytes = b""):
+        made.append(content)
+        assert len(made) <= 3
+        return hashlib.new("sha256", content)
+
+    return sha256
+
+
+def test_two_folders_of_the_same_name_do_not_collide(tmp_path):
+    one = folder_of(tmp_path / "a" / "p", good_rows(4))
+    two = folder_of(tmp_path / "b" / "p", good_rows(5))
+    first, second = (prepare(tmp_path / "out", source) for source in (one, two))
+    assert first != second and second.parent.name.startswith("p_")
+    assert (prepare(tmp_path / "out", one), prepare(tmp_path / "out", two)) == (first, second)
+    assert len(records_of(open_dataset(first))) == 4
+    assert len(records_of(open_dataset(second))) == 5
 
 
 def test_a_copy_of_the_folder_gives_the_same_bytes(tmp_path):

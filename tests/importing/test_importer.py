@@ -11,6 +11,7 @@ from geosurge_jax.importing import gather as gather_room
 from geosurge_jax.importing import scatter as scatter_room
 from geosurge_jax.importing.archives.contract import photo_id
 from geosurge_jax.importing.importer import REJECTED_FILE, Import, import_archive
+from geosurge_jax.importing.near_copies import NEAR_COPIES_FILE
 from geosurge_jax.importing.runners import on_this_machine
 from geosurge_jax.importing.table import open_table
 from geosurge_jax.input.images import decode_image
@@ -150,7 +151,7 @@ def test_an_interrupted_import_goes_on(table, imported, tmp_path, monkeypatch):
             import_archive(tmp_path, job(table, everything()), stopping_once(worked, 4 * starts))
     assert starts > 2
     assert contents(tmp_path / "mp16" / "2.0.0") == contents(imported)
-    pieces = len(everything().units(tmp_path)) + sum(
+    pieces = len(everything().contents(tmp_path).units) + sum(
         len(shards) for shards in open_dataset(imported).manifest.splits.values()
     )
     assert len(worked) == pieces, "no piece was done twice"
@@ -161,15 +162,64 @@ def test_a_finished_dataset_is_returned_and_another_source_refused(table, import
     before = contents(imported)
     directory = imported.parent.parent
     assert import_archive(directory, job(table, everything()), stopping_once([], 0)) == imported
-    with pytest.raises(ValueError, match=r"another source \(seed: 0, now 5\)"):
+    with pytest.raises(ValueError, match=r"another source: seed was 0 and is now 5; .*--rebuild"):
         import_archive(directory, job(table, everything(), seed=5), on_this_machine(1))
     assert contents(imported) == before
+
+
+def test_a_dataset_of_another_source_is_replaced_where_it_is_asked_for(table, tmp_path):
+    first = import_archive(tmp_path, job(table, everything(), seed=1), on_this_machine(1))
+    before = contents(first)
+    with pytest.raises(Stop):
+        new = job(table, everything(), seed=2)
+        import_archive(tmp_path, new, stopping_once([], 0), rebuild=True)
+    assert contents(first) == before, "until the new one is whole"
+    third = job(table, everything(), seed=3)
+    assert import_archive(tmp_path, third, on_this_machine(1), rebuild=True) == first
+    assert set(records(first)) == {photo_id(name) for name in GOOD}
+    assert open_dataset(first).manifest.source["seed"] == 3
+    assert not list((tmp_path / "mp16").glob(".*")), "nothing is left behind"
+
+
+def test_every_file_is_accounted_for(table, tmp_path, caplog):
+    caplog.set_level("INFO", "geosurge_jax")
+    import_archive(tmp_path, job(table, everything()), on_this_machine(1))
+    line = caplog.messages[-1]
+    assert f"{len(GOOD) + len(BAD) + 2} files seen: {len(GOOD)} stored, {len(BAD)} rejected" in line
+    assert "10 placeholder" in line and "2 skipped (2 .txt)" in line
+    assert f"; {len(BAD_ROWS) + 1} rows rejected or without a file" in line
+
+
+def test_near_copies_stay_in_one_split(tmp_path):
+    """A re-encoded and a byte-identical copy of every photo, under other authors and places."""
+    names = [f"{n}{kind}.jpg" for n in range(24) for kind in ("", "-copy", "-small")]
+    rows = [f"{name},{n % 80 + 1},{2 * n % 90},author {n}" for n, name in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,lat,lon,author", *rows]))
+    given = open_table(tmp_path / "t.csv", {}, ("latitude", "longitude"))
+    members = [
+        (name, jpeg(n // 3, quality=50, height=40, width=53) if n % 3 == 2 else jpeg(n // 3))
+        for n, name in enumerate(names)
+    ]
+    directory = import_archive(tmp_path, job(given, Listed(members, 7)), on_this_machine(1))
+    dataset = open_dataset(directory)
+    homes = {record["id"]: split for split in FRACTIONS for record in dataset.split(split).records}
+    assert len(homes) == 72 and len(set(homes.values())) > 1
+    assert all(homes[f"{n}"] == homes[f"{n}-copy"] == homes[f"{n}-small"] for n in range(24))
+    with (directory / NEAR_COPIES_FILE).open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert [(int(row["group"]), row["id"]) for row in listed[:4]] == [
+        *((0, "0"), (0, "0-copy"), (0, "0-small"), (1, "1"))
+    ]
+    apart = job(given, Listed(members, 7), near_copy_bits=0, name="apart")
+    assert "another" not in str(import_archive(tmp_path, apart, on_this_machine(1)))
 
 
 def test_an_interrupted_import_of_another_source_is_not_mixed_in(table, tmp_path):
     with pytest.raises(Stop):
         import_archive(tmp_path, job(table, everything()), stopping_once([], 0))
-    with pytest.raises(ValueError, match=r"interrupted import of another source \(quality: 90"):
+    with pytest.raises(
+        ValueError, match=r"interrupted import of another source: quality was 90 and"
+    ):
         import_archive(tmp_path, job(table, everything(), quality=80), on_this_machine(1))
 
 

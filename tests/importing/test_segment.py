@@ -266,6 +266,11 @@ def test_maps_made_elsewhere_are_found_by_their_ids(dataset, tmp_path):
         assert (maps[name] == NO_MAP) == (name not in expected)
     assert result.counts.without == {"no map file": 6}
     assert segment(dataset, tmp_path / "out", maps=folder).counts.made == 0  # already there
+    size = (folder / "a_4.png").stat().st_size
+    png(folder / "a_4.png", 254 - 110)
+    assert (folder / "a_4.png").stat().st_size == size
+    with pytest.raises(ValueError, match="another source"):
+        segment(dataset, tmp_path / "out", maps=folder)
 
 
 def test_maps_made_elsewhere_have_a_table_too(dataset, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from geosurge_jax.input.geometry import Box
 from geosurge_jax.input.images import (
@@ -14,6 +14,7 @@ from geosurge_jax.input.images import (
     ImageDecodeError,
     decode_class_map,
     decode_image,
+    open_photo,
     resize_crop,
 )
 
@@ -114,17 +115,77 @@ def test_damage_is_refused_with_a_reason(content, reason):
     assert "\n" not in str(error.value)
 
 
-def test_huge_pictures_are_refused_before_they_are_decoded():
+def test_huge_pictures_are_rejected_before_they_are_decoded():
     assert 9_999**2 > MAX_PIXELS
     png = bytearray(saved(Image.fromarray(GRAY), "PNG"))
     png[16:24] = struct.pack(">II", 9_999, 9_999)
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    for content in (bytes(png), resized_jpeg(16_400, 16_400)):
+        with pytest.raises(ImageDecodeError, match="(?i)pixels"):
+            decode_image(content)
+
+
+def resized_jpeg(height: int, width: int) -> bytes:
+    """A small JPEG whose header claims another size."""
     jpeg = bytearray(saved(Image.fromarray(GRAY), "JPEG"))
     frame = jpeg.index(b"\xff\xc0")
-    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 9_999, 9_999)
-    for content in (png, jpeg):
-        with pytest.raises(ImageDecodeError, match="(?i)pixels"):
-            decode_image(bytes(content))
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(jpeg)
+
+
+def test_jpegs_of_large_phones_are_accepted():
+    photo = open_photo(resized_jpeg(9_000, 12_000))
+    assert (photo.height, photo.width, photo.reductions) == (4_500, 6_000, (1, 2, 4))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00\x00"])  # libjpeg warns of bytes before the end
+@pytest.mark.parametrize("code", [1, 6])
+@pytest.mark.parametrize(("limit", "base"), [(1000, 2), (200, 4), (50, 8)])
+def test_large_jpegs_are_decoded_at_reduced_scale(monkeypatch, damage, code, limit, base):
+    exif = Image.Exif()
+    exif[0x0112] = code
+    smooth = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+    content = saved(smooth, "JPEG", quality=95, exif=exif)
+    content = content.replace(b"\xff\xd9", damage + b"\xff\xd9")
+    whole = decode_image(content)
+    monkeypatch.setattr("geosurge_jax.input.images.MAX_PIXELS", limit)
+    photo = open_photo(content)
+    pixels = photo.pixels()
+    assert pixels.shape == (photo.height, photo.width, 3)
+    assert (photo.height, photo.width) == (-(-whole.shape[0] // base), -(-whole.shape[1] // base))
+    assert photo.reductions == (
+        tuple(by for by in (1, 2, 4) if by * base <= 8) if code == 1 else (1,)
+    )
+    assert photo.pixels(photo.reductions[-1]).shape[0] == -(-photo.height // photo.reductions[-1])
+    expected = np.asarray(Image.fromarray(whole).resize(pixels.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(pixels.astype(int) - expected).mean() < 8
+
+
+def test_strict_decoding_rejects_what_libjpeg_warns_about():
+    content = saved(Image.fromarray(RGB), "JPEG").replace(b"\xff\xd9", b"hidden\xff\xd9")
+    assert decode_image(content).shape == RGB.shape
+    with pytest.raises(ImageDecodeError, match="extraneous"):
+        decode_image(content, strict=True)
+
+
+@pytest.mark.parametrize("keyword", ["Comment", "XML:com.adobe.xmp"])
+@pytest.mark.parametrize("international", [False, True])
+def test_png_with_much_text(keyword, international):
+    notes = PngImagePlugin.PngInfo()
+    add = notes.add_itxt if international else notes.add_text
+    for _ in range(3):
+        add(keyword, "x" * 30_000_000, zip=True)
+    content = saved(Image.fromarray(RGB), "PNG", pnginfo=notes)
+    np.testing.assert_array_equal(decode_image(content), RGB)
+    gray = saved(Image.fromarray(GRAY), "PNG", pnginfo=notes)
+    np.testing.assert_array_equal(decode_class_map(gray), GRAY)
+
+
+def test_the_orientation_of_a_tiff_is_applied_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = saved(Image.fromarray(RGB), "TIFF", exif=exif)
+    np.testing.assert_array_equal(decode_image(content), np.rot90(RGB, -1))
 
 
 def test_class_maps_keep_their_values():

@@ -71,14 +71,15 @@ def test_results_go_to_stdout_and_a_bad_file_is_a_row_with_an_error(opened, fold
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["image"] for row in rows] == ["a.jpg"] * 2 + ["bad.jpg"] + ["sub/b.jpg"] * 2
     assert rows[2]["error"] == "bad.jpg: not an image" and rows[2]["latitude"] == ""
-    assert "3 images, 1 could not be read" in done.stderr
+    assert "3 files seen: 2 placed, 1 rejected (1 unreadable), 0 skipped" in done.stderr
     (predictor,) = opened.found
     assert predictor.options["views"] == 5 and predictor.options["model"] == "m"
 
 
 def test_without_a_format_people_get_a_table(opened, folder):
     done = predict("a.jpg")
-    assert done.stdout.split()[:2] == ["image", "rank"] and done.stderr == ""
+    assert done.stdout.split()[:2] == ["image", "rank"]
+    assert done.stderr == "1 files seen: 1 placed, 0 rejected, 0 skipped\n"
     assert "warning: synthetic (1 image)" in done.stdout
 
 
@@ -123,7 +124,7 @@ def test_killed_work_is_resumed_without_a_second_look(opened, folder, name):
     done = predict(".", "--out", out, "--resume", code=3)
     assert opened.found[-1].asked == ["bad.jpg", "sub/b.jpg"]
     assert out.read_text() == expected and not journal.exists()
-    assert f"3 images, 1 could not be read -> {out}" in done.stderr
+    assert f"1 rejected (1 unreadable), 1 skipped (1 hidden) -> {out}" in done.stderr
 
 
 def test_work_of_another_model_is_not_continued(opened, folder):

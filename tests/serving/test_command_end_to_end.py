@@ -48,7 +48,8 @@ def test_a_folder_is_placed_killed_and_resumed(trained, folder, monkeypatch):
         patch.setattr(Journal, "remove", lambda journal: None)
         done = run(*command)
     assert done.exit_code == 3, done.output
-    assert f"6 images, 2 could not be read -> {out}" in done.stderr
+    expected = "6 files seen: 4 placed, 2 rejected (2 unreadable), 0 skipped"
+    assert f"{expected} -> {out}" in done.stderr
     expected = out.read_bytes()
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -120,7 +120,7 @@ def test_a_system_that_reads_maps_takes_those_of_the_config(tmp_path, text_encod
     [
         ([], "--mode=predict: expected images or folders"),
         (["nowhere.jpg"], "nowhere.jpg: no such image or folder"),
-        (["."], "no image here; expected .jpg"),
+        (["."], r"no image here \(0 files seen: .*\); expected .jpg"),
     ],
 )
 def test_images_that_are_not_there_are_named(tmp_path, names, message):
@@ -132,5 +132,6 @@ def test_folders_are_searched(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("folder/b.PNG", "folder/a.jpg", "folder/text.txt", "c.jpg"):
         (tmp_path / name).touch()
-    found = run_modes.find_images([tmp_path / "c.jpg", tmp_path / "folder"])
+    found, skipped = run_modes.find_images([tmp_path / "c.jpg", tmp_path / "folder"])
+    assert dict(skipped) == {".txt": 1}
     assert [path.name for path in found] == ["c.jpg", "a.jpg", "b.PNG"]

@@ -5,21 +5,18 @@ therefore frozen dataclasses that can be pickled, and `Archive.read` needs nothi
 unit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from geosurge_jax.importing.folder_rows import PHOTO_SUFFIXES
+from geosurge_jax.input.image_formats import without_suffix
 
 UNIT_PHOTOS = 4096
 """Photos of a unit at most."""
 
 UNIT_BYTES = 256 * 2**20
 """Bytes of photos of a unit at most, unless one photo alone has more."""
-
-MAX_MEMBER_BYTES = 64 * 2**20
-"""A larger file is no photo but a mistake or an attack, and is not read."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,27 @@ class Member:
         )
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds.
+
+    Attributes:
+        units: its parts, in a fixed order.
+        skipped: reason -> number of files or members that are no images.
+        fingerprint: digest of the paths, sizes and times of change of all files that images are read from;
+            another one where a file was added, removed or changed.
+    """
+
+    units: tuple[Unit, ...]
+    skipped: Mapping[str, int]
+    fingerprint: str
+
+
 class Archive(Protocol):
     """Photos in one shape; implementations are frozen dataclasses that can be pickled."""
 
-    def units(self, workdir: Path) -> Sequence[Unit]:
-        """Cut the archive into units, in a fixed order.
+    def contents(self, workdir: Path) -> Contents:
+        """Lists the archive and cuts it into units.
 
         Args:
             workdir: Where an index may be left, which the next call uses if path, size and time of all
@@ -101,6 +114,4 @@ def photo_id(name: str) -> str:
     "a/b/NAME.jpg", "./a/b/NAME.jpg", "a_b_NAME.jpg" and "a/b/NAME" are all "a_b_NAME".
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    joined = "_".join(parts)
-    stem, dot, suffix = joined.rpartition(".")
-    return stem if stem and f"{dot}{suffix}".lower() in PHOTO_SUFFIXES else joined
+    return without_suffix("_".join(parts))

@@ -4,17 +4,19 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from geosurge_jax.geo.storage import atomic_file
-from geosurge_jax.importing.archives.contract import UNIT_BYTES, UNIT_PHOTOS, Unit
+from geosurge_jax.importing.archives.contract import UNIT_BYTES, UNIT_PHOTOS, Contents, Unit
+from geosurge_jax.input.image_files import skip_reason
 
 P = TypeVar("P")
 
-_FORMAT = 1
+_FORMAT = 2
 _SLUG = 80  # characters of a path in the name of a unit
 
 Stamp = tuple[str, int, int]
@@ -26,12 +28,14 @@ class Index:
     """What is kept of an archive between two runs.
 
     Attributes:
-        stamps: The files (of a tree: the folders) that the units were made from.
+        stamps: The files that the units were made from.
         units: All units of the archive.
+        skipped: Reason -> number of members that are no images.
     """
 
     stamps: tuple[Stamp, ...]
     units: tuple[Unit, ...]
+    skipped: Mapping[str, int]
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
@@ -55,12 +59,14 @@ def source_files(source: Path) -> list[str]:
         return [source.name]
     if not source.is_dir():
         raise ValueError(f"{source}: no such file or folder, expected an archive (--source)")
-    found = []
-    for folder, folders, files in os.walk(source):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(folder).relative_to(source)
-        found += [(inside / name).as_posix() for name in files if not name.startswith(".")]
-    return sorted(found, key=natural_order)
+    return sorted((path for path in all_files(source) if not skip_reason(path)), key=natural_order)
+
+
+def all_files(folder: Path) -> Iterator[str]:
+    """Yields the path of every file below a folder, relative to it."""
+    for place, _, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        yield from ((inside / name).as_posix() for name in files)
 
 
 def files_ending(source: Path, suffixes: tuple[str, ...], what: str) -> list[str]:
@@ -149,7 +155,8 @@ def read_index(workdir: Path, shape: str, source: Path) -> Index | None:
             return None
         stamps = tuple((str(path), int(size), int(time)) for path, size, time in content["stamps"])
         spans = [(str(path), int(start), int(stop)) for path, start, stop in content["units"]]
-        return Index(stamps, named_units(spans))
+        skipped = {str(reason): int(count) for reason, count in content["skipped"].items()}
+        return Index(stamps, named_units(spans), skipped)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -161,20 +168,22 @@ def write_index(workdir: Path, shape: str, source: Path, index: Index) -> None:
         "limits": [UNIT_PHOTOS, UNIT_BYTES],
         "stamps": index.stamps,
         "units": [(unit.path, unit.start, unit.stop) for unit in index.units],
+        "skipped": dict(index.skipped),
     }
     workdir.mkdir(parents=True, exist_ok=True)
     with atomic_file(_index_path(workdir, shape, source)) as file:
         file.write(json.dumps(content).encode("ascii"))
 
 
-def indexed_units(
+def indexed_contents(
     workdir: Path,
     shape: str,
     source: Path,
     files: Sequence[str],
     spans: Iterable[tuple[str, int, int]],
-) -> tuple[Unit, ...]:
-    """Units of an archive of files: those kept in `workdir` if no file has changed, else made and kept.
+    skipped: Mapping[str, int],
+) -> Contents:
+    """Contents of an archive of files: those kept in `workdir` if no file has changed, else made and kept.
 
     Args:
         workdir: Where the index lies.
@@ -182,14 +191,32 @@ def indexed_units(
         source: The archive.
         files: All files that the units depend on, relative to `source_folder(source)`.
         spans: Path, start and stop of each unit; looked at only where they have to be made.
+        skipped: Reason -> number of members that are no images; complete once `spans` is exhausted.
     """
     stamps = tuple(stamp(source_folder(source), path) for path in files)
     kept = read_index(workdir, shape, source)
-    if kept is not None and kept.stamps == stamps:
-        return kept.units
-    index = Index(stamps, named_units(spans))
-    write_index(workdir, shape, source, index)
-    return index.units
+    if kept is None or kept.stamps != stamps:
+        kept = Index(stamps, named_units(spans), skipped)
+        write_index(workdir, shape, source, kept)
+    beside = Counter(skipped_beside(source, files))
+    return Contents(kept.units, beside + Counter(kept.skipped), fingerprint(stamps))
+
+
+def skipped_beside(source: Path, files: Sequence[str]) -> Iterator[str]:
+    """Yields why each file of a folder is skipped that is no part of the archive."""
+    used = set(files)
+    if source.is_dir():
+        for path in all_files(source):
+            if path not in used:
+                yield skip_reason(path) or os.path.splitext(path)[1].lower() or "other files"
+
+
+def fingerprint(stamps: Iterable[Stamp]) -> str:
+    """Returns a digest of files' paths, sizes and times of change."""
+    digest = hashlib.sha256()
+    for path, size, time in stamps:
+        digest.update(f"{path}\t{size}\t{time}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _index_path(workdir: Path, shape: str, source: Path) -> Path:

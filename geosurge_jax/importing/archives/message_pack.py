@@ -11,26 +11,21 @@ from typing import BinaryIO
 
 import msgpack
 
-from geosurge_jax.importing.archives.contract import MAX_MEMBER_BYTES, Member, Unit
+from geosurge_jax.importing.archives.contract import Contents, Member, Unit
 from geosurge_jax.importing.archives.files import (
     cut_into_units,
     files_ending,
-    indexed_units,
+    indexed_contents,
     source_folder,
 )
-from geosurge_jax.importing.archives.members import (
-    decoded_name,
-    error_text,
-    name_problem,
-    plain,
-    problem_member,
-    size_problem,
-)
+from geosurge_jax.importing.archives.members import error_text, problem_member, size_problem
 from geosurge_jax.importing.archives.message_pack_items import Item, items
+from geosurge_jax.importing.file_names import decoded_name, name_problem, plain
+from geosurge_jax.input.image_files import MAX_FILE_BYTES
 
 _SHAPE = "message-pack"
 _SUFFIXES = (".msg", ".msgpack")
-_MAX_ITEM_BYTES = MAX_MEMBER_BYTES + 2**16
+_MAX_ITEM_BYTES = MAX_FILE_BYTES + 2**16
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class MessagePackShards:
 
     source: Path
 
-    def units(self, workdir: Path) -> tuple[Unit, ...]:
+    def contents(self, workdir: Path) -> Contents:
         """Cut the shards into units; heads of items alone are read, and only where a file has changed.
 
         Raises:
@@ -55,7 +50,7 @@ class MessagePackShards:
                 f"{self.source}: none of {len(files)} files begins with a map, expected MessagePack of "
                 "maps of image and id (--source)"
             )
-        return indexed_units(workdir, _SHAPE, self.source, files, self._spans(files))
+        return indexed_contents(workdir, _SHAPE, self.source, files, self._spans(files), {})
 
     def read(self, unit: Unit) -> Iterator[Member]:
         """Read the photos of a unit; damage ends its shard, as nothing tells where the next item begins."""

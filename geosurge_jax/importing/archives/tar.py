@@ -7,28 +7,21 @@ is unpacked, and no index that came with an archive is read: MP16-Pro's is a pic
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from geosurge_jax.importing.archives.contract import Member, Unit
+from geosurge_jax.importing.archives.contract import Contents, Member, Unit
 from geosurge_jax.importing.archives.files import (
     check_readable,
     cut_into_units,
-    indexed_units,
+    indexed_contents,
     source_files,
     source_folder,
 )
-from geosurge_jax.importing.archives.members import (
-    error_text,
-    is_photo_name,
-    name_problem,
-    plain,
-    problem_member,
-    shown,
-    size_problem,
-)
+from geosurge_jax.importing.archives.members import error_text, problem_member, size_problem
 from geosurge_jax.importing.archives.tar_entries import Entry, entries
 from geosurge_jax.importing.archives.tar_parts import (
     compression,
@@ -38,6 +31,8 @@ from geosurge_jax.importing.archives.tar_parts import (
     unpacked_name,
     whole_name,
 )
+from geosurge_jax.importing.file_names import name_problem, plain, shown
+from geosurge_jax.input.image_files import file_skip_reason
 
 _SHAPE = "tar"
 _JSON = ".json"
@@ -70,7 +65,7 @@ class Tars:
 
     source: Path
 
-    def units(self, workdir: Path) -> tuple[Unit, ...]:
+    def contents(self, workdir: Path) -> Contents:
         """Cut the tars into units; headers alone are read, and only where a file has changed.
 
         Raises:
@@ -82,7 +77,9 @@ class Tars:
                 f"{self.source}: no photos in {len(tars)} tars, expected members *.jpg (--source)"
             )
         files = [path for parts in tars.values() for path in parts]
-        return indexed_units(workdir, _SHAPE, self.source, files, self._spans(tars))
+        skipped: Counter[str] = Counter()
+        spans = self._spans(tars, skipped)
+        return indexed_contents(workdir, _SHAPE, self.source, files, spans, skipped)
 
     def read(self, unit: Unit) -> Iterator[Member]:
         """Read the photos of a unit in order; after damage, those behind it."""
@@ -121,10 +118,12 @@ class Tars:
                 raise _compressed(path, f"compressed by {found}")
         return tars
 
-    def _spans(self, tars: dict[str, list[str]]) -> Iterator[tuple[str, int, int]]:
+    def _spans(
+        self, tars: dict[str, list[str]], skipped: Counter[str]
+    ) -> Iterator[tuple[str, int, int]]:
         for first, parts in tars.items():
             with self._opened(parts) as (file, size):
-                found = _samples(entries(file, 0, size, size))
+                found = _samples(_counted(entries(file, 0, size, size), skipped))
                 sizes = ((sample.begin, sample.photo.size) for sample in found)
                 starts = [start for start, _ in cut_into_units(sizes)]
             for start, stop in zip(starts, [*starts[1:], size], strict=True):
@@ -174,11 +173,19 @@ def _samples(found: Iterable[Entry]) -> Iterator[_Sample]:
         yield _Sample(begin, photo, values)
 
 
+def _counted(found: Iterable[Entry], skipped: Counter[str]) -> Iterator[Entry]:
+    """Passes entries on and counts those that are neither images nor the JSON of one."""
+    for entry in found:
+        if _suffix(entry) is None:
+            skipped[file_skip_reason(entry.name)] += 1
+        yield entry
+
+
 def _suffix(entry: Entry) -> str | None:
     """What follows the key in the name of a photo or of JSON; None for what is passed over."""
     if entry.problem:
         return ""
-    if is_photo_name(entry.name) or entry.name.endswith(_JSON):
+    if not file_skip_reason(entry.name) or entry.name.endswith(_JSON):
         return entry.name[entry.name.rindex(".") :]
     return None
 

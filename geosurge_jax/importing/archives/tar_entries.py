@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from geosurge_jax.importing.archives.members import decoded_name, shown
+from geosurge_jax.importing.file_names import decoded_name, shown
 
 _BLOCK = tarfile.BLOCKSIZE
 _ZEROS = bytes(_BLOCK)

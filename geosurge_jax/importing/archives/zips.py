@@ -3,7 +3,7 @@
 Positions of units count the photos of one zip in the order of its central directory. A worker reads the
 directory of the zip that its unit is of (half a kilobyte of memory an entry) and keeps it for the units
 that follow, as a zip of N photos would be listed N / 4,096 times. Of each member it reads no more than it
-declares, which is `MAX_MEMBER_BYTES` at most.
+declares, which is `MAX_FILE_BYTES` at most.
 """
 
 import functools
@@ -12,26 +12,21 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from geosurge_jax.importing.archives.contract import Member, Unit
+from geosurge_jax.importing.archives.contract import Contents, Member, Unit
 from geosurge_jax.importing.archives.files import (
     cut_into_units,
     files_ending,
-    indexed_units,
+    indexed_contents,
     source_folder,
 )
-from geosurge_jax.importing.archives.members import (
-    error_text,
-    is_photo_name,
-    name_problem,
-    plain,
-    problem_member,
-    shown,
-    size_problem,
-)
+from geosurge_jax.importing.archives.members import error_text, problem_member, size_problem
+from geosurge_jax.importing.file_names import name_problem, plain, shown
+from geosurge_jax.input.image_files import file_skip_reason
 
 _SHAPE = "zip"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -56,14 +51,16 @@ class Zips:
 
     source: Path
 
-    def units(self, workdir: Path) -> tuple[Unit, ...]:
+    def contents(self, workdir: Path) -> Contents:
         """Cut the zips into units; central directories alone are read, and only where a file has changed.
 
         Raises:
             ValueError: There are no zips, or no photos in them.
         """
         files = files_ending(self.source, (".zip",), "zips of photos")
-        return indexed_units(workdir, _SHAPE, self.source, files, self._spans(files))
+        skipped: Counter[str] = Counter()
+        spans = self._spans(files, skipped)
+        return indexed_contents(workdir, _SHAPE, self.source, files, spans, skipped)
 
     def read(self, unit: Unit) -> Iterator[Member]:
         """Read the photos of a unit in order."""
@@ -75,12 +72,15 @@ class Zips:
             problem = f"damaged archive: {error_text(error)}"
             yield problem_member(unit.path, plain(unit.path), problem)
 
-    def _spans(self, files: list[str]) -> Iterator[tuple[str, int, int]]:
+    def _spans(self, files: list[str], skipped: Counter[str]) -> Iterator[tuple[str, int, int]]:
         photos, problem = 0, "nothing in them ends like one"
         for name in files:
             try:
                 with zipfile.ZipFile(source_folder(self.source) / name) as archive:
                     sizes = [(n, info.file_size) for n, info in enumerate(_photos(archive))]
+                    members = (info for info in archive.infolist() if not info.is_dir())
+                    reasons = (file_skip_reason(info.filename) for info in members)
+                    skipped.update(reason for reason in reasons if reason)
             except _UNREADABLE as error:
                 problem = error_text(error)
                 yield name, 0, 0  # a unit that will tell of the damage
@@ -112,7 +112,9 @@ def _kept_open(
 
 def _photos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return [
-        info for info in archive.infolist() if not info.is_dir() and is_photo_name(info.filename)
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and not file_skip_reason(info.filename)
     ]
 
 

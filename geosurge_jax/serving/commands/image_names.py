@@ -2,46 +2,61 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from geosurge_jax.serving.images import images_of_folder
+from geosurge_jax.input.image_files import list_images
 
 STDIN = "-"
 
 
-def image_names(arguments: Sequence[str], stdin: BinaryIO) -> list[str]:
-    """Returns the names of image files, each once, in the order of the arguments.
+@dataclass(frozen=True)
+class NamedImages:
+    """Images that arguments of a command name.
+
+    Attributes:
+        names: names of files, each once, in the order of the arguments.
+        skipped: reason -> number of files in folders that are no images.
+    """
+
+    names: tuple[str, ...]
+    skipped: Counter[str]
+
+
+def image_names(arguments: Sequence[str], stdin: BinaryIO, maps: Path | None = None) -> NamedImages:
+    """Finds the image files that arguments name.
 
     Args:
         arguments: files, folders (searched with their subfolders), patterns with `*`, `?`, `[...]` or `**`,
             and `-` for names on the standard input. A name that is none of these is kept, so that it becomes
             a result with an error.
         stdin: names separated by line feeds, or by NUL bytes where it holds any.
+        maps: folder of segmentation maps, which are no images; None = none.
     """
-    found = dict.fromkeys(name for one in arguments for name in _expanded(one, stdin))
-    return [*found]
+    skipped: Counter[str] = Counter()
+    names: dict[str, None] = {}
+    for argument in arguments:
+        for name in _expanded(argument, stdin):
+            if os.path.isdir(name):
+                listing = list_images(Path(name), leave_out=maps)
+                skipped.update(listing.reasons)
+                names |= dict.fromkeys(str(Path(name) / image) for image in listing.images)
+            else:
+                names[name] = None
+    return NamedImages(tuple(names), skipped)
 
 
 def _expanded(argument: str, stdin: BinaryIO) -> Iterator[str]:
+    """Yields names of files and folders."""
     if argument == STDIN:
-        for name in _names_on(stdin):
-            yield from _files(name)
+        yield from _names_on(stdin)
     elif not os.path.lexists(argument) and glob.has_magic(argument):
-        matches = sorted(glob.glob(argument, recursive=True))
-        for name in matches or [argument]:
-            yield from _files(name)
+        yield from sorted(glob.glob(argument, recursive=True)) or [argument]
     else:
-        yield from _files(argument)
-
-
-def _files(name: str) -> Iterator[str]:
-    path = Path(name)
-    if path.is_dir():
-        yield from (str(image) for image in images_of_folder(path))
-    else:
-        yield name
+        yield argument
 
 
 def _names_on(stdin: BinaryIO) -> list[str]:

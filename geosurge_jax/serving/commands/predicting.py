@@ -2,12 +2,15 @@
 
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geosurge_jax.command_end import ExitCode, NothingDoneError, tell
+from geosurge_jax.input.image_files import account
+from geosurge_jax.serving.commands.image_names import NamedImages
 from geosurge_jax.serving.commands.progress import Advance, progress
 from geosurge_jax.serving.exif_comparison import exif_error_km
 from geosurge_jax.serving.formats import FORMATS, Record, write_file
@@ -25,7 +28,7 @@ class PredictJob:
     """What is asked of a Predictor.
 
     Attributes:
-        names: image files.
+        images: image files, and what was skipped.
         form: name in `FORMATS`.
         top_k: candidates of each image.
         out: file for the results; None for stdout.
@@ -36,7 +39,7 @@ class PredictJob:
         settings: options that decide the results, by name; values for JSON.
     """
 
-    names: Sequence[str]
+    images: NamedImages
     form: str
     top_k: int
     out: Path | None
@@ -89,8 +92,10 @@ def predict(predictor: Predictor, job: PredictJob) -> ExitCode:
     tally = Tally()
     try:
         if job.out is None:
-            with progress(len(job.names)) as advance:
-                FORMATS[job.form](_results(predictor, job, job.names, tally, advance), sys.stdout)
+            with progress(len(job.images.names)) as advance:
+                FORMATS[job.form](
+                    _results(predictor, job, job.images.names, tally, advance), sys.stdout
+                )
         else:
             _to_file(predictor, job, job.out, tally)
     except KeyboardInterrupt:
@@ -116,7 +121,7 @@ def _to_file(predictor: Predictor, job: PredictJob, out: Path, tally: Tally) -> 
         for record in journal.records():
             done.add(record["image"])
             tally.add(record)
-        waiting = [name for name in job.names if readable_name(name, 0) not in done]
+        waiting = [name for name in job.images.names if readable_name(name, 0) not in done]
         if done:
             tell(f"resumed: {len(done):,} results are there, {len(waiting):,} images are left")
         with progress(len(done) + len(waiting), len(done)) as advance:
@@ -166,8 +171,7 @@ def _summarise(job: PredictJob, tally: Tally) -> None:
         errors = tally.exif_errors_km
         median = f", median error {statistics.median(errors):,.1f} km" if errors else ""
         tell(f"{len(errors):,} of {tally.images:,} images carry an EXIF position{median}")
-    failed = f", {tally.failed:,} could not be read" if tally.failed else ""
-    if job.out is not None and tally.failed < tally.images:
-        tell(f"{tally.images:,} images{failed} -> {job.out}")
-    elif failed:
-        tell(f"{tally.images:,} images{failed}")
+    failed = +Counter({"unreadable": tally.failed})
+    line = account("placed", tally.images - tally.failed, failed, job.images.skipped)
+    written = job.out is not None and tally.failed < tally.images
+    tell(f"{line} -> {job.out}" if written else line)

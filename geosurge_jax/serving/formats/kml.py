@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import TextIO
 from xml.sax.saxutils import escape
 
-from geosurge_jax.serving.formats.record import Record, Row, printable, rows_of, warnings_of
+from geosurge_jax.serving.formats.record import Record, Row, rows_of, warnings_of
+from geosurge_jax.untrusted_text import printable
 
 _BEGIN = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">

@@ -51,17 +51,6 @@ def warnings_of(record: Record) -> list[str]:
     return [*record.get("warnings", ())]
 
 
-def printable(text: str) -> str:
-    r"""Replaces characters that do not print by escapes such as `\x1b`.
-
-    File names and sentences may hold control characters, which terminals obey and XML forbids, and lone
-    surrogates, which no encoding can write.
-    """
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
-    )
-
-
 def _row(values: Mapping[str, Any], rank: int) -> Row:
     return Row(
         rank, values["latitude"], values["longitude"], values["probability"], values["place"]

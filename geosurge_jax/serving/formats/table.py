@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from geosurge_jax.serving.formats.record import Record, printable, rows_of, warnings_of
+from geosurge_jax.serving.formats.record import Record, rows_of, warnings_of
+from geosurge_jax.untrusted_text import printable
 
 HEADER = ("image", "rank", "latitude", "longitude", "probability", "place")
 _NUMBERS = ("rank", "latitude", "longitude", "probability")

@@ -19,9 +19,9 @@ def photo(number: int) -> bytes:
 
 def read_all(archive: Archive, workdir: Path) -> list[Member]:
     """All members, each unit read by a copy of the archive, as a worker gets it."""
-    units = archive.units(workdir)
+    units = archive.contents(workdir).units
     check_units(units)
-    assert list(archive.units(workdir / "elsewhere")) == list(units)
+    assert list(archive.contents(workdir / "elsewhere").units) == list(units)
     return [member for unit in units for member in pickle.loads(pickle.dumps(archive)).read(unit)]
 
 

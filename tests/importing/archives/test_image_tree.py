@@ -32,7 +32,7 @@ def test_each_photo_once_and_in_the_same_order(source, tmp_path, small_units):
     assert problems(members) == []
     for member in members[1:]:
         assert member.content == photo(int(member.id.rpartition("_")[2]))
-    units = ImageTree(source).units(tmp_path)
+    units = ImageTree(source).contents(tmp_path).units
     assert [unit.stop - unit.start for unit in units] == [3, 3, 3, 3, 1]
     assert len({unit.path for unit in units}) > 1
 
@@ -40,7 +40,7 @@ def test_each_photo_once_and_in_the_same_order(source, tmp_path, small_units):
 def test_units_by_bytes(source, tmp_path, small_units):
     for number in range(3):
         (source / "1" / "1" / f"{number}.jpg").write_bytes(bytes([255]) * 2500)
-    units = ImageTree(source).units(tmp_path)
+    units = ImageTree(source).contents(tmp_path).units
     for unit in units:
         sizes = [len(member.content) for member in ImageTree(source).read(unit)]
         assert len(sizes) == 1 or sum(sizes) <= 4000
@@ -58,17 +58,33 @@ def test_what_is_not_a_photo_is_not_there(source, tmp_path):
     assert len(ids) == 14 and "folder.jpg_a" in ids
 
 
-def test_the_index_is_used_until_a_folder_changes(source, tmp_path, monkeypatch):
-    work = tmp_path / "work"
-    units = ImageTree(source).units(work)
-    with monkeypatch.context() as patch:
-        patch.setattr("geosurge_jax.importing.archives.image_tree._listing", None)
-        assert ImageTree(source).units(work) == units
-    (source / "1" / "2" / "new.jpg").write_bytes(b"x")
-    assert sum(u.stop - u.start for u in ImageTree(source).units(work)) == 14
-    for file in work.iterdir():
-        file.write_bytes(b"{}")
-    assert sum(u.stop - u.start for u in ImageTree(source).units(work)) == 14
+def test_what_is_skipped_is_counted(source, tmp_path):
+    (source / "0" / "notes.txt").write_text("x")
+    (source / "0" / "._0.jpg").write_bytes(b"x")
+    (source / "@eaDir").mkdir()
+    (source / "run" / "eval").mkdir(parents=True)
+    (source / "run" / "run.json").write_text("{}")
+    (source / "run" / "report.png").write_bytes(photo(0))
+    found = ImageTree(source).contents(tmp_path)
+    expected = {".txt": 1, "hidden": 1, "system file": 1, "run directory": 1}
+    assert dict(found.skipped) == expected
+    assert sum(unit.stop - unit.start for unit in found.units) == 13
+
+
+def test_the_fingerprint_follows_every_file(source, tmp_path):
+    def fingerprint():
+        return ImageTree(source).contents(tmp_path).fingerprint
+
+    first, path = fingerprint(), source / "1" / "2" / "5.jpg"
+    assert fingerprint() == first
+    status = path.stat()
+    path.write_bytes(
+        path.read_bytes()[::-1]
+    )  # changed in its place, which its folder does not show
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    changed = fingerprint()
+    path.rename(source / "1" / "2" / "6.jpg")
+    assert len({first, changed, fingerprint()}) == 3
 
 
 def test_links(source, tmp_path):
@@ -85,15 +101,15 @@ def test_links(source, tmp_path):
     (tmp_path / "photos2" / "x.jpg").write_bytes(b"secret")
     members = {member.id: member for member in read_all(ImageTree(source), tmp_path)}
     assert members["b"].content == photo(0)
-    kinds = {key: members[key].problem.partition(":")[0] for key in "acdef"}
+    kinds = {key: members[key].problem.partition(":")[0] for key in "acf"}
     assert kinds == {
         "a": "unsafe link",
         "c": "unreadable file",
-        "d": "unsafe link",
-        "e": "not a file",
         "f": "unsafe link",
     }
-    assert len(problems(list(members.values()))) == 5
+    assert len(problems(list(members.values()))) == 3
+    skipped = ImageTree(source).contents(tmp_path / "work").skipped
+    assert dict(skipped) == {"link to a folder": 2}
 
 
 def test_bad_files(source, tmp_path):
@@ -116,7 +132,7 @@ def test_bad_files(source, tmp_path):
 
 
 def test_a_folder_that_goes_away_is_a_problem_not_an_exception(source, tmp_path, small_units):
-    units = ImageTree(source).units(tmp_path)
+    units = ImageTree(source).contents(tmp_path).units
     source.rename(tmp_path / "gone")
     members = [member for unit in units for member in ImageTree(source).read(unit)]
     assert [p.partition(":")[0] for p in problems(members)] == ["unreadable folder"] * len(units)
@@ -124,9 +140,9 @@ def test_a_folder_that_goes_away_is_a_problem_not_an_exception(source, tmp_path,
 
 def test_no_photos(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere: no such folder.*--source"):
-        ImageTree(tmp_path / "nowhere").units(tmp_path)
+        ImageTree(tmp_path / "nowhere").contents(tmp_path)
     with pytest.raises(ValueError, match=r"no photos.*--source"):
-        ImageTree(tmp_path).units(tmp_path / "work")
+        ImageTree(tmp_path).contents(tmp_path / "work")
 
 
 def test_a_unit_is_streamed(tmp_path):
@@ -134,7 +150,7 @@ def test_a_unit_is_streamed(tmp_path):
     folder.mkdir()
     for number in range(40):
         (folder / f"{number}.jpg").write_bytes(bytes(2**20))
-    (unit,) = ImageTree(folder).units(tmp_path)
+    (unit,) = ImageTree(folder).contents(tmp_path).units
     tracemalloc.start()
     count = sum(len(member.content) == 2**20 for member in ImageTree(folder).read(unit))
     peak = tracemalloc.get_traced_memory()[1]

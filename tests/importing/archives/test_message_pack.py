@@ -49,7 +49,7 @@ def test_keys_and_ids_of_text_and_bytes(tmp_path):
 def test_units_of_a_large_shard(tmp_path, small_units):
     file = tmp_path / "one.msg"
     file.write_bytes(b"".join(item(number) for number in range(10)))
-    units = MessagePackShards(file).units(tmp_path)
+    units = MessagePackShards(file).contents(tmp_path).units
     counts = [len(list(MessagePackShards(file).read(unit))) for unit in units]
     assert sum(counts) == 10 and max(counts) == 3
     assert [m.id for m in read_all(MessagePackShards(file), tmp_path)] == [
@@ -158,16 +158,16 @@ def test_what_steps_over_agrees_with_the_library(tmp_path):
 
 def test_an_archive_that_is_none(tmp_path):
     with pytest.raises(ValueError, match=r"no such file or folder.*--source"):
-        MessagePackShards(tmp_path / "nowhere").units(tmp_path)
+        MessagePackShards(tmp_path / "nowhere").contents(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.msg.*--source"):
-        MessagePackShards(tmp_path).units(tmp_path)
+        MessagePackShards(tmp_path).contents(tmp_path)
     (tmp_path / "one.msg").write_bytes(photo(0))
     with pytest.raises(ValueError, match=r"none of 1 files begins with a map.*--source"):
-        MessagePackShards(tmp_path).units(tmp_path)
+        MessagePackShards(tmp_path).contents(tmp_path)
 
 
 def test_a_lost_file_is_a_problem(source, tmp_path):
-    units = MessagePackShards(source).units(tmp_path)
+    units = MessagePackShards(source).contents(tmp_path).units
     (source / "shard_3.msg").unlink()
     members = [m for unit in units for m in MessagePackShards(source).read(unit)]
     assert kinds(members) == ["unreadable file"] and len(members) == 21
@@ -177,7 +177,7 @@ def test_a_unit_is_streamed(tmp_path):
     file = tmp_path / "one.msg"
     packed = msgpack.packb({"image": bytes(2**20), "id": "x"})
     file.write_bytes(packed * 40)
-    (unit,) = MessagePackShards(file).units(tmp_path)
+    (unit,) = MessagePackShards(file).contents(tmp_path).units
     tracemalloc.start()
     count = sum(len(member.content) == 2**20 for member in MessagePackShards(file).read(unit))
     peak = tracemalloc.get_traced_memory()[1]

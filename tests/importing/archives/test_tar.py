@@ -62,7 +62,7 @@ def test_each_photo_once(tmp_path, form, small_units):
     assert good(members) == expected and problems(members) == []
     assert [member.content for member in members] == [photo(n) for n in range(10)]
     assert members[0].where == "photos.tar, a/b/0.jpg"
-    assert len(Tars(tmp_path).units(tmp_path)) == 4
+    assert len(Tars(tmp_path).contents(tmp_path).units) == 4
 
 
 def cut(content, pieces):
@@ -98,14 +98,14 @@ def test_a_missing_part_is_told(tmp_path):
         (tmp_path / f"photos.tar.{number:02d}").write_bytes(piece)
     (tmp_path / "photos.tar.02").rename(tmp_path / "kept")
     with pytest.raises(ValueError, match=r"photos.tar.01: the part after it is missing.*--source"):
-        Tars(tmp_path).units(tmp_path / "work")
+        Tars(tmp_path).contents(tmp_path / "work")
     (tmp_path / "kept").rename(tmp_path / "photos.tar.02")
     (tmp_path / "photos.tar.00").rename(tmp_path / "kept")
     (tmp_path / "photos.tar.01").rename(tmp_path / "photos.tar.04")
     with pytest.raises(
         ValueError, match=r"photos.tar.02: the parts before it are missing.*--source"
     ):
-        Tars(tmp_path).units(tmp_path / "work")
+        Tars(tmp_path).contents(tmp_path / "work")
 
 
 def test_numbers_as_split_counts_on():
@@ -141,7 +141,7 @@ def test_a_tar_beside_its_parts(tmp_path):
     for name in ("photos.tar", "photos.tar.00"):
         (tmp_path / name).write_bytes(packed(PHOTOS))
     with pytest.raises(ValueError, match=r"photos.tar lies beside its parts"):
-        Tars(tmp_path).units(tmp_path / "work")
+        Tars(tmp_path).contents(tmp_path / "work")
 
 
 def test_tars_are_read_in_the_order_of_numbers(tmp_path):
@@ -372,9 +372,9 @@ def test_compressed_tars_are_refused(tmp_path, name):
     with pytest.raises(
         ValueError, match=r"compressed.*, expected a plain tar; decompress it first.*--source"
     ):
-        Tars(tmp_path).units(tmp_path / "work")
+        Tars(tmp_path).contents(tmp_path / "work")
     with pytest.raises(ValueError, match=r"compressed by gzip"):
-        Tars(tmp_path / name).units(tmp_path / "work")
+        Tars(tmp_path / name).contents(tmp_path / "work")
 
 
 def test_an_unpacked_twin_makes_up_for_a_compressed_tar(tmp_path):
@@ -385,38 +385,38 @@ def test_an_unpacked_twin_makes_up_for_a_compressed_tar(tmp_path):
 
 def test_archives_that_are_none(tmp_path):
     with pytest.raises(ValueError, match=r"no such file or folder.*--source"):
-        Tars(tmp_path / "nowhere").units(tmp_path)
+        Tars(tmp_path / "nowhere").contents(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.tar.*--source"):
-        Tars(tmp_path).units(tmp_path)
+        Tars(tmp_path).contents(tmp_path)
     (tmp_path / "1.tar").symlink_to("nowhere.tar")
     with pytest.raises(ValueError, match=r"1.tar: cannot be read.*--source"):
-        Tars(tmp_path).units(tmp_path)
+        Tars(tmp_path).contents(tmp_path)
     (tmp_path / "1.tar").unlink()
     for content in (b"", bytes(10240), photo(0), packed([("a.txt", b"x")])):
         (tmp_path / "0.tar").write_bytes(content)
         with pytest.raises(ValueError, match=r"no photos in 1 tars.*--source"):
-            Tars(tmp_path).units(tmp_path)
+            Tars(tmp_path).contents(tmp_path)
 
 
 def test_the_index_is_used_until_a_file_changes(tmp_path, monkeypatch):
     work = tmp_path / "work"
     (tmp_path / "0.tar").write_bytes(packed(PHOTOS))
-    units = Tars(tmp_path).units(work)
+    units = Tars(tmp_path).contents(work).units
     with monkeypatch.context() as patch:
         patch.setattr("geosurge_jax.importing.archives.tar.cut_into_units", None)
-        assert Tars(tmp_path).units(work) == units
+        assert Tars(tmp_path).contents(work).units == units
     os.utime(tmp_path / "0.tar", ns=(0, 0))
     with monkeypatch.context() as patch, pytest.raises(TypeError):
         patch.setattr("geosurge_jax.importing.archives.tar.cut_into_units", None)
-        Tars(tmp_path).units(work)
+        Tars(tmp_path).contents(work)
     (tmp_path / "1.tar").write_bytes(packed(PHOTOS))
-    assert len(Tars(tmp_path).units(work)) == 2
+    assert len(Tars(tmp_path).contents(work).units) == 2
 
 
 def test_a_file_cut_after_the_index_was_made(tmp_path, small_units):
     file = tmp_path / "0.tar"
     file.write_bytes(packed(PHOTOS))
-    units = Tars(tmp_path).units(tmp_path / "work")
+    units = Tars(tmp_path).contents(tmp_path / "work").units
     file.write_bytes(file.read_bytes()[:2000])
     members = [member for unit in units for member in Tars(tmp_path).read(unit)]
     assert good(members) == IDS[:1] and set(kinds(members)) == {"truncated archive"}
@@ -429,7 +429,7 @@ def test_a_unit_is_streamed(tmp_path):
     content = bytes(2**20)
     for number, piece in enumerate(cut(packed([(f"{n}.jpg", content) for n in range(40)]), 7)):
         (tmp_path / f"0.tar.{number}").write_bytes(piece)
-    (unit,) = Tars(tmp_path).units(tmp_path / "work")
+    (unit,) = Tars(tmp_path).contents(tmp_path / "work").units
     before = len(os.listdir("/proc/self/fd"))
     tracemalloc.start()
     count = most_open = 0

@@ -58,7 +58,7 @@ def test_each_photo_once(source, tmp_path, small_units):
     assert good(members) == [f"{number // 100:02d}_{number}" for number in numbers]
     assert [member.content for member in members] == [photo(number) for number in numbers]
     assert members[0].where == "00.zip, 00/0.jpg" and problems(members) == []
-    assert len(Zips(source).units(tmp_path / "work")) == 24
+    assert len(Zips(source).contents(tmp_path / "work").units) == 24
     assert read_all(Zips(source / "03.zip"), tmp_path / "work") == members[15:20]
 
 
@@ -155,36 +155,36 @@ def test_a_name_that_is_not_utf8(tmp_path):
 
 def test_archives_that_are_none(tmp_path):
     with pytest.raises(ValueError, match=r"no such file or folder.*--source"):
-        Zips(tmp_path / "nowhere").units(tmp_path)
+        Zips(tmp_path / "nowhere").contents(tmp_path)
     with pytest.raises(ValueError, match=r"no files \*\.zip.*--source"):
-        Zips(tmp_path).units(tmp_path)
+        Zips(tmp_path).contents(tmp_path)
     (tmp_path / "1.zip").symlink_to("nowhere.zip")
     with pytest.raises(ValueError, match=r"1.zip: cannot be read.*--source"):
-        Zips(tmp_path).units(tmp_path)
+        Zips(tmp_path).contents(tmp_path)
     (tmp_path / "1.zip").unlink()
     (tmp_path / "0.zip").write_bytes(photo(0))
     with pytest.raises(
         ValueError, match=r"no photos in 1 zips \(File is not a zip file\).*--source"
     ):
-        Zips(tmp_path).units(tmp_path)
+        Zips(tmp_path).contents(tmp_path)
     write(tmp_path / "0.zip", [("a.txt", b"x")])
     with pytest.raises(ValueError, match=r"no photos in 1 zips.*--source"):
-        Zips(tmp_path).units(tmp_path)
+        Zips(tmp_path).contents(tmp_path)
 
 
 def test_the_index_is_used_until_a_file_changes(source, tmp_path, monkeypatch):
     work = tmp_path / "work"
-    units = Zips(source).units(work)
+    units = Zips(source).contents(work).units
     with monkeypatch.context() as patch:
         patch.setattr("geosurge_jax.importing.archives.zips.cut_into_units", None)
-        assert Zips(source).units(work) == units
+        assert Zips(source).contents(work).units == units
     write(source / "99.zip", [("99/1.jpg", photo(1))])
-    assert len(Zips(source).units(work)) == len(units) + 1
+    assert len(Zips(source).contents(work).units) == len(units) + 1
 
 
 def test_a_directory_is_listed_once_for_all_units_of_a_zip(tmp_path, small_units, monkeypatch):
     write(tmp_path / "0.zip", [(f"{n}.jpg", photo(n)) for n in range(9)])
-    units = Zips(tmp_path).units(tmp_path / "work")
+    units = Zips(tmp_path).contents(tmp_path / "work").units
     listed = []
 
     class Counted(zipfile.ZipFile):
@@ -202,7 +202,7 @@ def test_a_directory_is_listed_once_for_all_units_of_a_zip(tmp_path, small_units
 
 def test_a_unit_is_streamed(tmp_path):
     write(tmp_path / "0.zip", [(f"{n}.jpg", bytes(2**20)) for n in range(40)])
-    (unit,) = Zips(tmp_path).units(tmp_path / "work")
+    (unit,) = Zips(tmp_path).contents(tmp_path / "work").units
     tracemalloc.start()
     count = sum(len(member.content) == 2**20 for member in Zips(tmp_path).read(unit))
     peak = tracemalloc.get_traced_memory()[1]
