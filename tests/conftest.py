@@ -15,7 +15,10 @@ os.environ["XLA_FLAGS"] = " ".join(
     ]
 )
 
+import logging
+
 import jax
+import pytest
 from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,3 +32,15 @@ def pytest_addoption(parser):
         action="store_true",
         help="write golden files instead of only reading them",
     )
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before():
+    """Commands that run in the tests' process set how logs look; the next test finds them as they were."""
+    loggers = [logging.getLogger(name) for name in (None, "absl", "geosurge_jax")]
+    handlers, levels = [*logging.root.handlers], [logger.level for logger in loggers]
+    yield
+    for handler in [one for one in logging.root.handlers if one not in handlers]:
+        logging.root.removeHandler(handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from geosurge_jax.command_end import NothingDoneError
 from geosurge_jax.dataset.ade20k import CLASSES
 from geosurge_jax.dataset.splits import assign_splits, group_digests, group_keys
 from geosurge_jax.dataset.writer import write_dataset
@@ -136,7 +137,7 @@ def _checked(opened: FolderSource, threads: int) -> tuple[list[Photo], list[Reje
     rejections.sort(key=lambda rejection: rejection.row)
     if not photos:
         first = rejections[0]
-        raise ValueError(
+        raise NothingDoneError(
             f"{opened.folder}: none of {len(rows)} rows survived ({summary(rejections)}); row "
             f"{first.row} ({printable(readable_file_name(first.file))}): {first.reason} "
             "(config.data.source, --source)"

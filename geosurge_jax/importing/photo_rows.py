@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geosurge_jax.command_end import NothingDoneError
 from geosurge_jax.importing.archives.contract import photo_id
 from geosurge_jax.importing.file_names import text_problem
 from geosurge_jax.importing.files import replaced
@@ -215,7 +216,7 @@ def write_photo_rows(table: Table, directory: Path) -> None:
         id_ends.append(len(ids))
     if not keys:
         first = f"; row {rejections[0].row}: {rejections[0].reason}" if rejections else ""
-        raise ValueError(
+        raise NothingDoneError(
             f"{table.path}: none of {len(rejections)} rows can be used{first} (--table)"
         )
     by_key = np.argsort(np.asarray(keys), kind="stable")

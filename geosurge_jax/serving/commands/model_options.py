@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geosurge_jax.command_end import interrupted_at_once
 from geosurge_jax.serving.commands.exit_codes import model_errors
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class ModelOptions:
 
 def open_predictor(model: str, options: ModelOptions) -> "Predictor":
     """Opens a model; an error ends the command in one line."""
-    from geosurge_jax.serving.predictor import Predictor
+    with interrupted_at_once():
+        from geosurge_jax.serving.predictor import Predictor
 
     with model_errors():
         return Predictor.from_pretrained(model, **vars(options))
