@@ -11,8 +11,8 @@ PACKAGE = ROOT / "geosurge_jax"
 
 # A room imports from those before it and from itself.
 ORDER = (
-    "progress", "threads", "geo", "dataset", "input", "models", "systems", "training", "evaluation",
-    "compilation", "interop", "importing", "synthetic_earth", "experiment", "serving",
+    "progress", "threads", "delimited", "geo", "dataset", "input", "models", "systems", "training",
+    "evaluation", "compilation", "interop", "importing", "synthetic_earth", "experiment", "serving",
 )  # fmt: skip
 # Libraries that only some rooms or files know.
 CONFINED = {

@@ -33,7 +33,7 @@ from geosurge_jax.importing.row_values import Rejection, rejections_csv, summary
 from geosurge_jax.importing.table import KNOWN_NAMES, Row, open_table
 from geosurge_jax.progress import track
 
-TABLES = ("metadata.csv", "metadata.jsonl")
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.geojson", "metadata.parquet")
 """Tables that are found by themselves; another is named by `--table`."""
 
 REJECTED_FILE = "rejected.csv"
@@ -67,8 +67,8 @@ def prepare(
         source: The folder of photos.
         name: Of the dataset; None = the folder's name in lower case letters, digits, underscores.
         version: Of the dataset, `major.minor.patch`.
-        table: A CSV or JSONL file, relative to `source`; None = `metadata.csv` or
-            `metadata.jsonl` where there is one, else the photos' EXIF positions.
+        table: A CSV, JSONL, GeoJSON or Parquet file, relative to `source`; None = the first of
+            `TABLES` that exists, else the photos' EXIF positions.
         columns: Role (a key of `KNOWN_NAMES`) -> column, where names are not recognised.
         fractions: Shares of train, validation and test.
         short_side: Photos with a longer short side are made smaller and coded anew.
@@ -155,6 +155,8 @@ def _rows(
     read = open_table(path, columns)
     if read.ignored:
         _log.info("%s: columns not used: %s", path, ", ".join(read.ignored))
+    for note in read.notes:
+        _log.info("%s: %s", path, note)
     return path, tuple(read)
 
 
@@ -204,7 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="where datasets lie")
     parser.add_argument("--name", help="of the dataset (default: the folder's)")
     parser.add_argument("--version", default=VERSION, help="of the dataset")
-    parser.add_argument("--table", help=f"CSV or JSONL in the folder (default: {TABLES})")
+    parser.add_argument(
+        "--table", help=f"table in the folder (default: one of {', '.join(TABLES)})"
+    )
     for role, names in KNOWN_NAMES.items():
         parser.add_argument(f"--{role}-column", help=f"recognised: {', '.join(names)}")
     parser.add_argument(
