@@ -54,15 +54,14 @@ def csv_records(
         lines = _Lines(iter(file))
         first = next(lines, "")
         named = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)
-        if named:
-            delimiter = named[1]
-        else:
+        if not named:
             lines.give_back([first])
-            unquoted = re.sub(r'"[^"]*"', "", first)
-            delimiter = delimiter or max(_DELIMITERS, key=unquoted.count)
+        unquoted = re.sub(r'"[^"]*"', "", first)
+        frequent = max(_DELIMITERS, key=unquoted.count)
+        chosen = delimiter or (named[1] if named else frequent)
         width = None
         for line in lines:
-            record = _record(line, lines, delimiter, width)
+            record = _record(line, lines, chosen, width)
             if record.problem or any(record.fields):
                 width = width or len(record.fields)
                 yield record
