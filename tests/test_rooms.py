@@ -11,9 +11,9 @@ PACKAGE = ROOT / "geosurge_jax"
 
 # A room imports from those before it and from itself.
 ORDER = (
-    "untrusted_text", "command_end", "progress", "threads", "worker_processes", "geo", "dataset", "input",
-    "models", "systems", "training", "evaluation", "compilation", "interop", "importing",
-    "synthetic_earth", "experiment", "serving",
+    "untrusted_text", "command_end", "progress", "threads", "worker_processes", "delimited", "geo",
+    "dataset", "input", "models", "systems", "training", "evaluation", "compilation", "interop",
+    "importing", "synthetic_earth", "experiment", "serving",
 )  # fmt: skip
 # Libraries that only some rooms or files know.
 CONFINED = {

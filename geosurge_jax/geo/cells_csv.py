@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geosurge_jax.delimited.records import csv_records
+from geosurge_jax.delimited.text import detect_encoding
 from geosurge_jax.geo.partition import Partition
 from geosurge_jax.geo.s2 import (
     MAX_LEVEL,
@@ -95,6 +97,7 @@ def import_partition_csv(path: str | os.PathLike, repair: bool = False) -> Parti
     first, last = leaf_ranges(ids)
     damaged = np.flatnonzero((ids == 0) | (leaves < first) | (leaves > last))
     if len(damaged):
+        _check_not_swapped(path, cells, ids)
         if not repair:
             raise ValueError(_describe_damage(path, cells, damaged))
         ids = _repaired(path, cells, leaves, ids, damaged)
@@ -111,35 +114,55 @@ def import_partition_csv(path: str | os.PathLike, repair: bool = False) -> Parti
 
 
 def _read(path: str | os.PathLike) -> _Cells:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = next((row for row in reader if row and row[0] == COLUMNS[0]), None)
-        if header is None or reader.line_num > _PREAMBLE_LINES + 1:
+    records = csv_records(path, detect_encoding(path))
+    header: list[str] | None = None
+    for count, record in enumerate(records):
+        if count > _PREAMBLE_LINES:
+            break
+        if record.fields[:1] == [COLUMNS[0]]:
+            header = record.fields
+            break
+    if header is None:
+        raise ValueError(
+            f"{path}: no header {','.join(COLUMNS)} in the first {_PREAMBLE_LINES + 1} lines"
+        )
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise ValueError(f"{path}: the header lacks {', '.join(missing)}")
+    place = [header.index(column) for column in COLUMNS[1:]]
+    lines, tokens, counts, latlng = [], [], [], []
+    for record in records:
+        try:
+            token, number, latitude, longitude = (record.fields[index] for index in place)
+            counts.append(int(number))
+            latlng.append((float(latitude), float(longitude)))
+        except (IndexError, ValueError):
+            shown = record.problem or repr(",".join(record.fields)[:200])
             raise ValueError(
-                f"{path}: no header {','.join(COLUMNS)} in the first {_PREAMBLE_LINES + 1} lines"
-            )
-        missing = [column for column in COLUMNS if column not in header]
-        if missing:
-            raise ValueError(f"{path}: the header lacks {', '.join(missing)}")
-        place = [header.index(column) for column in COLUMNS[1:]]
-        lines, tokens, counts, latlng = [], [], [], []
-        for row in reader:
-            if not row:
-                continue
-            try:
-                token, count, latitude, longitude = (row[index] for index in place)
-                counts.append(int(count))
-                latlng.append((float(latitude), float(longitude)))
-            except (IndexError, ValueError):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: {','.join(row)!r} is not a row of "
-                    f"{','.join(header)}"
-                ) from None
-            lines.append(reader.line_num)
-            tokens.append(token)
+                f"{path}, line {record.line}: {shown} is not a row of {','.join(header)}"
+            ) from None
+        lines.append(record.line)
+        tokens.append(token)
     if not lines:
         raise ValueError(f"{path}: no cell below the header")
     return _Cells(lines, tokens, np.array(counts, np.int64), np.array(latlng, np.float64))
+
+
+def _check_not_swapped(path: str | os.PathLike, cells: _Cells, ids: np.ndarray) -> None:
+    """Raise ValueError if sound tokens contain their mean location only with its columns swapped."""
+    swapped = cells.latlng[:, ::-1]
+    sound = np.flatnonzero((ids != 0) & (np.abs(swapped[:, 0]) <= 90))
+    first, last = leaf_ranges(ids[sound])
+    leaves, exchanged = leaf_ids(cells.latlng[sound]), leaf_ids(swapped[sound])
+    inside, fits = (first <= leaves) & (leaves <= last), (first <= exchanged) & (exchanged <= last)
+    proofs = sound[fits & ~inside]
+    if len(proofs):
+        row = proofs[0]
+        raise ValueError(
+            f"{path}, line {cells.lines[row]}: hex_id {cells.tokens[row]!r} contains its mean location "
+            f"only if {COLUMNS[3]} and {COLUMNS[4]} are swapped, as in {len(proofs)} of "
+            f"{len(cells.lines)} rows; expected the columns the other way round (repair keeps them)"
+        )
 
 
 def _describe_damage(path: str | os.PathLike, cells: _Cells, damaged: np.ndarray) -> str:

@@ -1,10 +1,12 @@
 """Lists of places as CSV, as GeoCLIP publishes its gallery: a header with LAT and LON, one place a row."""
 
-import csv
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from geosurge_jax.delimited.records import Record, csv_records
+from geosurge_jax.delimited.text import detect_encoding
 from geosurge_jax.geo.s2 import check_latlng
 
 COLUMNS = ("LAT", "LON")
@@ -21,13 +23,14 @@ def read_places_csv(path: str | os.PathLike) -> np.ndarray:
             and value.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path}: columns {rows.fieldnames}, expected {list(COLUMNS)}")
-            places = [_place(path, number, row) for number, row in enumerate(rows, start=2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        records = csv_records(path, detect_encoding(path))
+        header = next(records, None)
+        names = header.fields if header is not None else []
+        if any(name not in names for name in COLUMNS):
+            raise ValueError(f"{path}: columns {names}, expected {list(COLUMNS)}")
+        columns = [names.index(name) for name in COLUMNS]
+        places = [_place(path, record, columns) for record in records]
+    except OSError as error:
         raise ValueError(f"{path}: not a readable CSV of places ({error})") from None
     if not places:
         raise ValueError(f"{path}: no place, expected at least one row below the header")
@@ -39,12 +42,12 @@ def read_places_csv(path: str | os.PathLike) -> np.ndarray:
     return latlng
 
 
-def _place(path: str | os.PathLike, line: int, row: dict[str, str]) -> tuple[float, float]:
-    latitude, longitude = (row[name] for name in COLUMNS)
+def _place(path: str | os.PathLike, record: Record, columns: Sequence[int]) -> tuple[float, float]:
     try:
-        east = float(longitude)
-        return float(latitude), -180.0 if east == 180.0 else east
-    except (TypeError, ValueError):
+        latitude, longitude = (float(record.fields[column]) for column in columns)
+    except (IndexError, ValueError):
         raise ValueError(
-            f"{path}: line {line}: {latitude!r}, {longitude!r}: expected degrees of latitude and longitude"
+            f"{path}: line {record.line}: {record.problem or record.fields}: "
+            "expected degrees of latitude and longitude"
         ) from None
+    return latitude, -180.0 if longitude == 180.0 else longitude

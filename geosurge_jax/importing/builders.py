@@ -23,12 +23,12 @@ from geosurge_jax.importing.importer import import_archive
 from geosurge_jax.importing.photo_set import VERSION, PhotoSet
 from geosurge_jax.importing.prepare import PHOTO_SETS, import_of, parser
 from geosurge_jax.importing.runners import on_this_machine
+from geosurge_jax.importing.table_rows import TABLE_SUFFIXES
 
 PHOTOS = "photos"
 """Inside the manual directory: the photos, a folder or a link to one."""
 
 _HEEDED = ("manual_dir", "download_mode")
-_TABLES = (".csv", ".jsonl", ".ndjson")
 
 
 class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ignore
@@ -38,7 +38,8 @@ class PhotoSetBuilder(FileReaderBuilder, skip_registration=True):  # pyright: ig
     VERSION = tfds.core.Version(VERSION)
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"a folder {PHOTOS!r} with the photos in any shape that data.prepare reads, and beside it the one "
-        f"table ({', '.join(_TABLES)}) that says where they were taken, if the photos' archive does not"
+        f"table ({', '.join(TABLE_SUFFIXES)}) that says where they were taken, if the photos' archive "
+        "does not"
     )
 
     def __init__(self, *, file_format: Any = "array_record", **arguments: Any):
@@ -109,7 +110,7 @@ def _flags(manual: Path) -> list[str]:
     """What of `data.prepare`'s flags a manual directory answers."""
     photos, tables = manual / PHOTOS, []
     if manual.is_dir():
-        tables = sorted(path for path in manual.iterdir() if path.suffix.lower() in _TABLES)
+        tables = sorted(path for path in manual.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
     if not photos.exists() or len(tables) > 1:
         found = ", ".join(path.name for path in tables) or "no table"
         found = f"no {PHOTOS!r}" if not photos.exists() else found

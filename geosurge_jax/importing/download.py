@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from geosurge_jax.command_end import one_line_errors, plain_logging
+from geosurge_jax.delimited.records import csv_records
+from geosurge_jax.delimited.text import detect_encoding
 from geosurge_jax.geo.storage import atomic_file
 from geosurge_jax.importing.archives.contract import photo_id
 from geosurge_jax.importing.download_fetch import USER_AGENT, Fetcher, Manners
@@ -123,16 +125,13 @@ def _missing(urls: Path, store: PhotoStore) -> Iterator[_Row]:
 
 
 def _rows(urls: Path) -> Iterator[_Row]:
-    """The rows of the list in order, also those that are none."""
+    """Yield the rows of the list in order; a row that cannot be read has a problem."""
     try:
-        with urls.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
-            while True:
-                try:
-                    yield from (_row(record) for record in reader if record)
-                    return
-                except csv.Error as error:  # the reader goes on with the next row
-                    yield _Row("", "", f"row {reader.line_num}: {error}")
+        for record in csv_records(urls, detect_encoding(urls), ","):
+            if record.problem:
+                yield _Row("", "", f"row {record.line}: {record.problem}")
+            else:
+                yield _row(record.fields)
     except OSError as error:
         raise ValueError(f"{urls}: {error.strerror}, expected a list (--urls)") from None
 

@@ -66,8 +66,8 @@ def prepare(
         name: of the dataset; None = the folder's name in lower case letters, digits, underscores, with a
             suffix where another folder of the same name came before.
         version: of the dataset, `major.minor.patch`.
-        table: a table in the folder; None = `metadata.csv` or `metadata.jsonl` where there is one, else the
-            photos' own positions.
+        table: a CSV, JSONL, GeoJSON or Parquet file in the folder; None = the first of `TABLES` that exists,
+            else the photos' own positions.
         columns: role (a key of `KNOWN_NAMES`) -> column, where names are not recognised.
         fractions: shares of train, validation and test.
         short_side: photos with a longer short side are made smaller and re-encoded.
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", help="of the dataset (default: the folder's)")
     parser.add_argument("--version", default=VERSION, help="of the dataset")
     parser.add_argument(
-        "--table", help=f"CSV or JSONL in the folder (default: {' or '.join(TABLES)})"
+        "--table", help=f"table in the folder (default: one of {', '.join(TABLES)})"
     )
     for role, names in KNOWN_NAMES.items():
         parser.add_argument(f"--{role}-column", help=f"recognised: {', '.join(names)}")

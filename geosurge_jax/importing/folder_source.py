@@ -14,7 +14,7 @@ from geosurge_jax.importing.table import KNOWN_NAMES, Row, open_table
 from geosurge_jax.input.image_files import Listing, account, list_images
 from geosurge_jax.untrusted_text import printable, readable_file_name
 
-TABLES = ("metadata.csv", "metadata.jsonl")
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.geojson", "metadata.parquet")
 """Tables that are found by themselves; another is named by `--table`."""
 
 _POSITION_SUFFIXES = (
@@ -129,7 +129,8 @@ def open_folder(folder: Path, table: str | None, columns: Mapping[str, str]) -> 
         rows = [Row(number, {"file": file}) for number, file in enumerate(listing.images, start=1)]
         return FolderSource(folder, listing, None, rows, ())
     read = open_table(path, columns)
-    notes = (f"{path}: columns not used: {', '.join(read.ignored)}",) if read.ignored else ()
+    ignored = (f"columns not used: {', '.join(read.ignored)}",) if read.ignored else ()
+    notes = tuple(f"{path}: {note}" for note in (*ignored, *read.notes))
     return FolderSource(folder, listing, path, tuple(read), notes)
 
 

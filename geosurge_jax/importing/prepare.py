@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("dataset", choices=PHOTO_SETS, help="which set of photos it is")
     flags.add_argument("--source", required=True, type=Path, help="the photos")
     flags.add_argument("--out", required=True, help="where datasets lie")
-    flags.add_argument("--table", type=Path, help="CSV or JSONL that says where photos were taken")
+    flags.add_argument(
+        "--table", type=Path, help="CSV, JSONL, GeoJSON or Parquet file of the places"
+    )
     flags.add_argument("--shape", choices=SHAPES, help="of the photos (default: what is found)")
     flags.add_argument("--name", help="of the dataset (default: as above)")
     flags.add_argument("--version", default=VERSION, help="of the dataset")
@@ -90,8 +92,10 @@ def import_of(given: argparse.Namespace) -> Import:
     if named and given.table is None:
         raise ValueError(f"--{next(iter(named))}-column: expected --table, which has columns")
     table = None if given.table is None else open_table(given.table, named, _POSITION)
-    if table is not None and table.ignored:
-        _log.info("%s: columns passed over: %s", table.path, ", ".join(table.ignored))
+    if table is not None:
+        ignored = (f"columns not used: {', '.join(table.ignored)}",) if table.ignored else ()
+        for note in (*ignored, *table.notes):
+            _log.info("%s: %s", table.path, note)
     return Import(
         name=given.name or known.name,
         version=given.version,

@@ -1,4 +1,4 @@
-"""What a row of any table says of its photo, checked: coordinates, scenes, or why it is rejected."""
+"""Check the values of a table's row: coordinates, scenes, and the reasons for rejections."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from geosurge_jax.dataset.record import SCENE_COUNTS, SCENES, UNKNOWN_SCENE
+from geosurge_jax.importing.coordinates import parse_degrees
 from geosurge_jax.untrusted_text import csv_cell
 
 _LONGEST_CELL = 500
@@ -17,7 +18,7 @@ _LONGEST_CELL = 500
 
 @dataclass(frozen=True)
 class Rejection:
-    """A row that did not pass; `reason` is "kind: detail"."""
+    """A rejected row; `reason` is "kind: detail"."""
 
     row: int
     id: str
@@ -31,11 +32,11 @@ class Rejection:
 
 
 class RejectedRow(ValueError):
-    """The message is the reason."""
+    """Raised for a row that cannot be used; its message is the reason."""
 
 
 def write_rejections(file: BinaryIO, rejections: Iterable[Rejection]) -> Counter[str]:
-    """Writes `rejected.csv` (row, id, file, reason) and counts the kinds."""
+    """Write `rejected.csv` (row, id, file, reason) and return the number of each kind."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "id", "file", "reason"))
@@ -61,32 +62,31 @@ def rejections_csv(rejections: Iterable[Rejection]) -> bytes:
 
 
 def summary(rejections: Iterable[Rejection]) -> str:
-    """How many rows were rejected for what, most frequent first, in one line."""
+    """Return the number of rejections of each kind, most frequent first, in one line."""
     kinds = Counter(rejection.kind for rejection in rejections)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 def row_latlng(values: Mapping[str, str]) -> tuple[float, float]:
-    """The coordinates of a row, degrees, longitude in [-180, 180).
+    """Return the coordinates of a row in degrees, longitude in [-180, 180).
 
     Raises:
-        RejectedRow: They are no place, or an unknown one.
+        RejectedRow: The coordinates are outside the globe, or stand for an unknown place.
     """
     degrees = []
     for role in ("latitude", "longitude"):
         try:
-            degrees.append(float(values[role]))
-        except ValueError:
-            reason = f"not a number: {role} {values[role]!r}, expected degrees"
-            raise RejectedRow(reason) from None
+            degrees.append(parse_degrees(values[role], role))
+        except ValueError as error:
+            raise RejectedRow(f"not a number: {role} {values[role]!r}, {error}") from None
     return checked_latlng(degrees[0], degrees[1])
 
 
 def checked_latlng(latitude: float, longitude: float) -> tuple[float, float]:
-    """Coordinates in degrees, with longitude in [-180, 180).
+    """Return coordinates in degrees, longitude in [-180, 180).
 
     Raises:
-        RejectedRow: They are no place, or an unknown one.
+        RejectedRow: The coordinates are outside the globe, or stand for an unknown place.
     """
     where = f"latitude {latitude}, longitude {longitude}"
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
@@ -101,10 +101,10 @@ def checked_latlng(latitude: float, longitude: float) -> tuple[float, float]:
 
 
 def row_scenes(values: Mapping[str, str]) -> tuple[int, int, int]:
-    """The scene indexes of a row; the name of a coarse scene stands in for an index that is not there.
+    """Return the scene indexes of a row; a coarse scene's name is used if its index is missing.
 
     Raises:
-        RejectedRow: One of them is no scene.
+        RejectedRow: An index is outside its range.
     """
     coarse, middle, fine = (
         _scene_index(values.get(f"scene{count}", ""), count) for count in SCENE_COUNTS

@@ -1,12 +1,13 @@
 """The classes of a segmenter, or of maps made elsewhere, as those of ADE20K."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from geosurge_jax.dataset.ade20k import CLASSES, UNKNOWN, canonical, class_id, is_ade20k
+from geosurge_jax.delimited.records import csv_records
+from geosurge_jax.delimited.text import detect_encoding
 
 COLUMNS = ["theirs", "ours"]
 _FLAG = "(--class-table)"
@@ -56,24 +57,26 @@ def read_class_table(path: Path, names: Sequence[str], count: int) -> np.ndarray
         ValueError: The file cannot be read, or a row names a class that is not there, or one twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        records = list(csv_records(path, detect_encoding(path)))
+    except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error}) {_FLAG}") from None
-    if reader.fieldnames != COLUMNS:
-        raise ValueError(f"{path}: columns {reader.fieldnames}, expected {COLUMNS} {_FLAG}")
+    header = records[0].fields if records else []
+    if header != COLUMNS:
+        raise ValueError(f"{path}: columns {header}, expected {COLUMNS} {_FLAG}")
     table = np.full(count, UNKNOWN, np.uint8)
     by_name = {name.strip().lower(): number for number, name in enumerate(names)}
     seen: set[int] = set()
-    for line, row in enumerate(rows, start=2):
+    for record in records[1:]:
         try:
-            theirs = _their_id((row["theirs"] or "").strip(), by_name, count)
+            if record.problem:
+                raise ValueError(record.problem)
+            named, ours = (record.fields + [""])[:2]
+            theirs = _their_id(named, by_name, count)
             if theirs in seen:
-                raise ValueError(f"their class {row['theirs']!r} is named twice")
-            table[theirs] = _our_id((row["ours"] or "").strip())
+                raise ValueError(f"their class {named!r} is named twice")
+            table[theirs] = _our_id(ours)
         except ValueError as error:
-            raise ValueError(f"{path}: line {line}: {error} {_FLAG}") from None
+            raise ValueError(f"{path}: line {record.line}: {error} {_FLAG}") from None
         seen.add(theirs)
     return table
 

@@ -1,12 +1,18 @@
-"""The table of a set of photos: which column means what, and the rows as text, one after another."""
+"""Tables of photos: which column has which role, and the rows as text."""
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import TextIO
+
+from geosurge_jax.delimited.text import TextEncoding, is_damaged
+from geosurge_jax.importing.coordinates import parse_degrees
+from geosurge_jax.importing.table_rows import (
+    JSON_LINES,
+    TABLE_SUFFIXES,
+    raw_rows,
+    table_encoding,
+)
+from geosurge_jax.importing.table_survey import CoordinateReading, survey_coordinates
 
 KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "latitude": ("latitude", "lat", "gps_latitude", "gpslatitude"),
@@ -33,24 +39,24 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "scene16": ("s16_label",),
     "scene365": ("s365_label",),
 }
-"""Recognised column names of each role, the first that is there counts; case does not matter.
+"""Recognised column names of each role. The first one that the table has is used; case does not matter.
 
-`scene` is the name of a coarse scene; the others are indexes in Places365's granularities, as the tables
-that came with GeoEstimation's data name them.
+`scene` is the name of a coarse scene. `scene3`, `scene16` and `scene365` are indexes in the granularities of
+Places365, under the names that the tables of GeoEstimation use.
 """
 
 REQUIRED = ("latitude", "longitude", "file")
-_JSON_LINES = (".jsonl", ".ndjson")
+_POSITION = ("latitude", "longitude")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table.
+    """One row of a table.
 
     Attributes:
-        number: As a spreadsheet counts: 1 is the first line of the file.
-        values: Text of each role, stripped; a role without column is not there.
-        problem: Why the row cannot be read at all, empty = it can.
+        number: Line of the file, counted from 1; in GeoJSON and Parquet the row, counted from 1.
+        values: Text of each role, stripped; a role without a column is absent.
+        problem: Why the row cannot be read, empty if it can.
     """
 
     number: int
@@ -60,65 +66,125 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of photos that is read anew by each iteration, and never as a whole.
+    """A table of photos. Each iteration reads the file again; rows are never held in memory together.
 
     Attributes:
-        path: Where it lies.
+        path: The file.
         columns: Role -> column.
         ignored: Columns without a role.
+        encoding: Of the file, None for Parquet.
+        reading: How to read the coordinates.
     """
 
     path: Path
     columns: dict[str, str]
     ignored: tuple[str, ...]
+    encoding: TextEncoding | None
+    reading: CoordinateReading
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line for the user for each conversion that reading this table involves."""
+        encoding = self.encoding.note if self.encoding is not None else ""
+        return tuple(note for note in (encoding, *self.reading.notes) if note)
 
     def __iter__(self) -> Iterator[Row]:
-        """Its rows, also unreadable ones, with a problem."""
-        for number, values, problem in _raw_rows(self.path):
-            roles = {role: values.get(name, "") for role, name in self.columns.items()}
-            if not problem and not all(text.isascii() or _is_utf8(text) for text in roles.values()):
-                problem = "not UTF-8: bytes that are no UTF-8 text"
-            yield Row(number, roles, problem)
+        """Yield all rows; one that cannot be read has a problem."""
+        for row in raw_rows(self.path, self.encoding):
+            values = {role: row.values.get(name, "") for role, name in self.columns.items()}
+            problem = row.problem or _damage(values)
+            if self.reading.longitudes_0_to_360 and not problem:
+                values["longitude"] = _within_180(values["longitude"])
+            yield Row(row.number, values, problem)
 
 
 def open_table(path: Path, named: Mapping[str, str], required: Sequence[str] = REQUIRED) -> Table:
-    """Open a CSV (comma, semicolon or tab) or JSONL table.
+    """Open a table: CSV (comma, semicolon or tab), JSON lines, GeoJSON or Parquet.
+
+    Reads the file up to three times: for its encoding, for the names of JSON lines, and for what all
+    coordinates prove together.
 
     Args:
-        path: `.jsonl` and `.ndjson` are JSON lines, everything else is CSV with a header.
-        named: Role -> column, for columns of names that are not recognised.
+        path: `.jsonl`, `.ndjson`, `.geojson` and `.parquet` name the format, all else is CSV with a header.
+        named: Role -> column, for columns whose names are not recognised.
         required: Roles that need a column.
 
     Raises:
-        ValueError: The file has no rows, lacks a column that was named, or has no column for a
-            required role. Iterating raises it too, where the file breaks off or is no CSV.
+        ValueError: The file has no rows or no header, lacks a named column, has no column for a required
+            role, has latitude and longitude swapped, or has two different columns for one role. Iterating
+            raises it as well if the file can no longer be read.
     """
-    if path.suffix.lower() in _JSON_LINES:
-        names = list(dict.fromkeys(name for _, values, _ in _raw_rows(path) for name in values))
-    else:
-        first = next(_raw_rows(path), None)
-        names = list(first[1]) if first is not None else []
+    encoding = table_encoding(path)
+    names = _names(path, encoding)
     if not names:
         raise ValueError(f"{path}: no rows, expected a header and at least one (--table)")
+    if path.suffix.lower() not in TABLE_SUFFIXES[2:] and not named:
+        _check_header(path, names)
     columns = _columns(path, names, named, required)
     used = set(columns.values())
-    return Table(path, columns, tuple(name for name in names if name not in used))
+    ignored = tuple(name for name in names if name not in used)
+    reading = CoordinateReading()
+    if all(role in columns for role in _POSITION):
+        repeated = {
+            role: others
+            for role in columns
+            if role not in named and (others := _repetitions(role, columns[role], ignored))
+        }
+        reading = survey_coordinates(path, raw_rows(path, encoding), columns, repeated)
+    return Table(path, columns, ignored, encoding, reading)
 
 
-def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, str], str]]:
-    read = _json_rows if path.suffix.lower() in _JSON_LINES else _csv_rows
+def _names(path: Path, encoding: TextEncoding | None) -> list[str]:
+    """The columns of a table that has a row; those of JSON are the union over all rows."""
+    rows = raw_rows(path, encoding)
+    if path.suffix.lower() not in (*JSON_LINES, ".geojson"):
+        first = next(rows, None)
+        return list(first.values) if first is not None else []
+    return list(dict.fromkeys(name for row in rows for name in row.values))
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    numbers = [name for name in names if _is_angle(name)]
+    if len(numbers) >= 2 and not recognised(names):
+        raise ValueError(
+            f"{path}: no header: the first line is data ({', '.join(names)[:80]}); expected a first "
+            "line such as file,latitude,longitude (--table)"
+        )
+
+
+def _is_angle(text: str) -> bool:
+    for role in _POSITION:
+        try:
+            parse_degrees(text, role)
+            return True
+        except ValueError:
+            continue
+    return False
+
+
+def _damage(values: Mapping[str, str]) -> str:
+    """Why the text of a row cannot be used, empty if it can."""
+    for role, text in values.items():
+        if is_damaged(text):
+            return "not UTF-8: bytes that are no UTF-8 text"
+        if "\0" in text:
+            return f"damaged: {role} has a NUL byte"
+    return ""
+
+
+def _within_180(text: str) -> str:
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from read(file)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}, expected a table (--table)") from None
-    except csv.Error as error:
-        raise ValueError(f"{path}: {error}, expected CSV (--table)") from None
+        degrees = parse_degrees(text, "longitude")
+    except ValueError:
+        return text
+    return repr(degrees - 360) if 180 < degrees <= 360 else text
 
 
-def _is_utf8(text: str) -> bool:
-    """Whether no byte had to be escaped."""
-    return not any("\udc80" <= character <= "\udcff" for character in text)
+def _repetitions(role: str, column: str, ignored: Sequence[str]) -> list[str]:
+    """Columns beside `column` that have its name again, or another name of a coordinate's role."""
+    known = KNOWN_NAMES[role] if role in _POSITION else ()
+    accepted = {column.lower(), *known}
+    return [name for name in ignored if name.lower().partition(" (column ")[0] in accepted]
 
 
 def recognised(names: Iterable[str]) -> dict[str, str]:
@@ -150,29 +216,3 @@ def _columns(
                 f"--{role}-column with one of: {listed}"
             )
     return columns
-
-
-def _csv_rows(file: TextIO) -> Iterator[tuple[int, dict[str, str], str]]:
-    header = file.readline()
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(chain([header], file), delimiter=delimiter, restkey="\0")
-    for number, record in enumerate(reader, start=2):
-        extra = record.pop("\0", None)
-        problem = f"columns: {len(extra)} more than in the header" if extra else ""
-        yield number, {name: (value or "").strip() for name, value in record.items()}, problem
-
-
-def _json_rows(file: TextIO) -> Iterator[tuple[int, dict[str, str], str]]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            yield number, {}, f"line: not JSON ({error})"
-            continue
-        if not isinstance(record, dict):
-            yield number, {}, f"line: {type(record).__name__}, expected a JSON object"
-            continue
-        values = {name: "" if value is None else str(value) for name, value in record.items()}
-        yield number, {name: value.strip() for name, value in values.items()}, ""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from geosurge_jax import geo
+from geosurge_jax.geo import s2
 
 SHARED = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "benchmarks"
 HEADER = "class_label,hex_id,imgs_per_cell,latitude_mean,longitude_mean"
@@ -190,3 +191,21 @@ def test_published_files_that_went_through_a_spreadsheet():
         np.testing.assert_array_equal(partition.assign(partition.latlng), np.arange(rows))
         partitions.append(partition)
     assert np.all(geo.link_partitions(partitions).ancestors >= 0)
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_swapped_means_are_rejected_instead_of_sound_tokens(tmp_path, repair):
+    path = tmp_path / "cells.csv"
+    header = "class_label,hex_id,imgs_per_cell,latitude_mean,longitude_mean\n"
+    token = s2.cell_tokens(s2.parent_ids(s2.leaf_ids(np.array([[48.5, 2.25]])), 8))[0]
+    path.write_text(f"{header}0,{token},9,2.25,48.5\n")
+    with pytest.raises(ValueError, match="line 2.*latitude_mean and longitude_mean are swapped"):
+        geo.import_partition_csv(path, repair)
+
+
+def test_utf16_cells_are_read(tmp_path):
+    path = tmp_path / "cells.csv"
+    header = "class_label,hex_id,imgs_per_cell,latitude_mean,longitude_mean\n"
+    ids = s2.parent_ids(s2.leaf_ids(np.array([[48.5, 2.25]])), 8)
+    path.write_text(f"{header}0,{s2.cell_tokens(ids)[0]},9,48.5,2.25\n", encoding="utf-16")
+    np.testing.assert_array_equal(geo.import_partition_csv(path).ids, ids)

@@ -227,10 +227,10 @@ def test_each_bad_answer_has_its_outcome_and_is_final(tmp_path, server):
     urls = write_list(tmp_path / "list.csv", rows)
     for _ in range(2):
         counts = download(tmp_path / "out", urls, QUICK, 4)
-        assert counts["bad row"] == 6 and counts["stored"] == 1
+        assert counts["bad row"] == 5 and counts["stored"] == 1
         found = outcomes(tmp_path / "out")
         assert {path: found[path] for path in BAD} == BAD
-        assert {found[name][0] for name in ("address", "none", "odd")} == {"bad address"}
+        assert {found[name][0] for name in ("address", "none", "odd", "large")} == {"bad address"}
     asked = Counter(server.counts)
     assert asked.pop("/loop/0") == 6 and set(asked.values()) == {1}
     assert "/images/photo_unavailable/0.png" not in asked

@@ -109,7 +109,7 @@ def test_every_kind_of_bad_row_is_named(tmp_path):
         "null.jpg": {"lat": "0", "lng": "0.0", "why": "no position: "},
         "nan.jpg": {"lat": "nan", "lng": "3", "why": "not a number: "},
         "inf.jpg": {"lat": "3", "lng": "inf", "why": "not a number: "},
-        "text.jpg": {"lat": "48,77", "lng": "9", "why": "not a number: latitude '48,77'"},
+        "text.jpg": {"lat": "48,7,7", "lng": "9", "why": "not a number: latitude '48,7,7'"},
         "empty.jpg": {"lat": "", "lng": "9", "why": "not a number: latitude ''"},
         "twice.jpg": {
             "lat": "3",

@@ -87,7 +87,7 @@ def test_columns_without_a_use_are_named(tmp_path, caplog):
     given = ["osv5m_test", "--source", str(source), "--table", str(tmp_path / "train.csv")]
     with caplog.at_level("INFO"):
         main([*given, "--out", str(tmp_path / "out"), "--workers", "1"])
-    assert "train.csv: columns passed over: country, quadtree_10_1000" in caplog.text
+    assert "train.csv: columns not used: country, quadtree_10_1000" in caplog.text
     split = open_dataset(tmp_path / "out" / "osv5m_test" / "2.0.0").split("test")
     assert [record["id"] for record in split.records] == ["1"]
     assert split.latlng.tolist() == [[2.5, 3.5]]

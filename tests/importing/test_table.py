@@ -87,6 +87,7 @@ def test_tables_that_cannot_be_used(tmp_path, text, named, message):
 
 
 def test_a_table_that_is_not_text(tmp_path):
-    (tmp_path / "metadata.csv").write_bytes(b"file,lat,lng\n\xff\xfe,1,2\n")
-    (row,) = open_table(tmp_path / "metadata.csv", {})
+    (tmp_path / "metadata.csv").write_bytes("file,lat,lng\né,1,2\n".encode() + b"\xff\xfe,1,2\n")
+    sound, row = open_table(tmp_path / "metadata.csv", {})
+    assert sound.values["file"] == "é" and not sound.problem
     assert row.problem == "not UTF-8: bytes that are no UTF-8 text"

@@ -1,0 +1,1 @@
+"""Delimited text files written by other people: encodings and CSV records."""
