@@ -161,7 +161,8 @@ def _check_not_swapped(path: str | os.PathLike, cells: _Cells, ids: np.ndarray) 
         raise ValueError(
             f"{path}, line {cells.lines[row]}: hex_id {cells.tokens[row]!r} contains its mean location "
             f"only if {COLUMNS[3]} and {COLUMNS[4]} are swapped, as in {len(proofs)} of "
-            f"{len(cells.lines)} rows; expected the columns the other way round (repair keeps them)"
+            f"{len(cells.lines)} rows; expected the "
+            "columns the other way round (exchange their names in the header)"
         )
 
 
