@@ -182,7 +182,7 @@ def test_two_processes_train_as_one_does(one, two):
 
 def test_the_first_process_speaks_and_writes_for_both(one, two):
     workdir, both = two
-    assert "2500 km" in both.said(0) and str(workdir / "report.html") in both.said(0)
+    assert "step 8 of 8  loss" in both.said(0)
     assert both.said(1) == ""
     left = [sorted(path.name for path in found.iterdir()) for found in (workdir, one[0])]
     assert left[0] == left[1]
