@@ -83,7 +83,11 @@ def end(line: str, code: int) -> CommandEnd:
 
 def tell(text: str) -> None:
     """Prints a line for people on stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
+    print(_printable_lines(text), file=sys.stderr, flush=True)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
 
 
 def raised_by_us(error: BaseException) -> bool:
@@ -155,7 +159,7 @@ class _PlainFormatter(logging.Formatter):
     """The message alone; names of files in it cannot control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(printable(line) for line in super().format(record).splitlines())
+        return _printable_lines(super().format(record))
 
 
 def plain_logging(level: int = logging.INFO, libraries: int = logging.ERROR) -> None:

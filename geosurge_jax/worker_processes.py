@@ -49,10 +49,12 @@ class WorkerProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            self.terminate()
-        else:
+        # A generator that is left half-way ends here by GeneratorExit, after Ctrl-C among others: nobody wants
+        # the results of work that is still done.
+        if error is None or isinstance(error, Exception):
             self.close()
+        else:
+            self.terminate()
 
 
 def _end_with_parent() -> None:

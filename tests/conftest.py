@@ -34,13 +34,20 @@ def pytest_addoption(parser):
     )
 
 
+_LOGGERS = [logging.getLogger(name) for name in (None, "absl", "geosurge_jax")]
+_LEVELS = [logger.level for logger in _LOGGERS]
+
+
 @pytest.fixture(autouse=True)
 def logs_as_before():
-    """Commands that run in the tests' process set how logs look; the next test finds them as they were."""
-    loggers = [logging.getLogger(name) for name in (None, "absl", "geosurge_jax")]
-    handlers, levels = [*logging.root.handlers], [logger.level for logger in loggers]
+    """Commands that run in the tests' process set how logs look; every test finds them as at the start."""
+    _reset_logs()  # a command may have run in a fixture of the module
     yield
-    for handler in [one for one in logging.root.handlers if one not in handlers]:
+    _reset_logs()
+
+
+def _reset_logs():
+    for handler in [one for one in logging.root.handlers if type(one) is logging.StreamHandler]:
         logging.root.removeHandler(handler)
-    for logger, level in zip(loggers, levels, strict=True):
+    for logger, level in zip(_LOGGERS, _LEVELS, strict=True):
         logger.setLevel(level)

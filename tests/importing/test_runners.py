@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,18 @@ def test_workers_leave_ctrl_c_to_their_parent():
     with WorkerProcesses(1) as pool:
         assert signal.SIGINT in pool.submit(blocked_signals).result()
     assert blocked_signals() == before
+
+
+def sleep_long() -> None:
+    time.sleep(300)
+
+
+@pytest.mark.parametrize("leave", [KeyboardInterrupt, GeneratorExit])
+def test_work_that_nobody_waits_for_is_ended(leave):
+    start = time.monotonic()
+    with pytest.raises(leave), WorkerProcesses(1) as pool:
+        pool.submit(blocked_signals).result()
+        waiting = pool.submit(sleep_long)
+        raise leave
+    assert waiting.done() or waiting.cancelled()
+    assert time.monotonic() - start < 200, "it did not wait for the end of the work"
