@@ -4,15 +4,13 @@ Layout: XMP specification (ISO 16684-1), part 2, "GPSCoordinate": "DDD,MM,SSk" o
 """
 
 import codecs
-import io
 import re
 from collections.abc import Mapping
 from xml.parsers import expat
 
-from PIL import Image
-
 from geosurge_jax.importing.positions import checked_degrees, checked_position
 from geosurge_jax.input.exif import exif_blocks, is_tiff, jpeg_segments, read_directory
+from geosurge_jax.input.image_formats import open_image
 from geosurge_jax.input.png_chunks import PNG_SIGNATURE, png_texts, raw_profile
 
 MAX_PACKET = 1 << 24
@@ -49,7 +47,7 @@ def xmp_packet(content: bytes) -> bytes | None:
     if is_tiff(content):
         return _tiff_packet(content)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             packet = image.info.get("xmp")
     except Exception:  # each of Pillow's formats has its own way to fail on damage
         return None

@@ -5,12 +5,10 @@ caught in threads. Here a tag that cannot be read counts as missing. Layout: TIF
 (image file directories), EXIF 2.32 section 4.6.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 
-from PIL import Image
-
+from geosurge_jax.input.image_formats import open_image
 from geosurge_jax.input.png_chunks import PNG_SIGNATURE, png_chunks, png_texts, raw_profile
 
 ORIENTATION = 0x0112
@@ -18,6 +16,7 @@ GPS_DIRECTORY = 0x8825
 EXIF_MARK = b"Exif\x00\x00"
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s", 9: "i", 10: "ii", 13: "I"}
 _MAX_VALUES, _MAX_BYTES = 1000, 1 << 24
@@ -54,6 +53,27 @@ def is_tiff(content: bytes) -> bool:
     return content[:4] in (b"II*\x00", b"MM\x00*")
 
 
+def is_progressive(content: bytes) -> bool:
+    """Return whether a JPEG is coded in several passes over the whole image (frames of SOF2, 6, 10, 14)."""
+    return any(marker in _PROGRESSIVE for marker, _, _ in jpeg_segments(content))
+
+
+def jpeg_scans(content: bytes, most: int) -> int:
+    """Count the scans of a JPEG, up to `most`.
+
+    Decoders take every marker of a scan for one, also behind damage, so all of them are counted up to the end
+    of the image.
+    """
+    count, position = 0, 2
+    while count < most and (position := content.find(b"\xff", position)) >= 0:
+        marker = content[position + 1 : position + 2]
+        if marker == b"\xd9":
+            break
+        count += marker == b"\xda"
+        position += 2 if marker != b"\xff" else 1
+    return count
+
+
 def exif_blocks(content: bytes) -> list[bytes]:
     """Return the EXIF blocks of an image file in order, each from its TIFF header on.
 
@@ -71,7 +91,7 @@ def exif_blocks(content: bytes) -> list[bytes]:
     if content.startswith(PNG_SIGNATURE):
         return list(_png_exif(content))
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             block = image.info.get("exif")
     except Exception:  # each of Pillow's formats has its own way to fail on damage
         return []

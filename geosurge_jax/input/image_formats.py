@@ -1,6 +1,10 @@
 """The image formats that every command accepts, by the suffix of a file's name."""
 
 import importlib.util
+import io
+import struct
+
+from PIL import Image, UnidentifiedImageError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
@@ -19,6 +23,54 @@ if HEIF_INSTALLED:
     from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
 
     register_heif_opener()
+
+
+_PILLOW_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "JPEG2000", "HEIF"),
+)
+"""Formats that Pillow may open, MPO with JPEG; others, such as EPS, start programs or have no use here."""
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Opens an image of an accepted format, whatever its name; reads its header alone.
+
+    `Image.open` does the same, but warns about large images, which are checked by `decode_limits`.
+
+    Raises:
+        UnidentifiedImageError: it is of no accepted format, or its header is damaged.
+        Exception: each of Pillow's formats has further ways to fail on damage.
+    """
+    Image.init()
+    for name in _PILLOW_FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        accepted = accept is None or accept(content[:16])
+        if factory is None or not accepted or isinstance(accepted, str):  # a text says why not
+            continue
+        try:
+            return factory(io.BytesIO(content), "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+    raise UnidentifiedImageError("cannot identify image file")
+
+
+def webp_size(content: bytes) -> tuple[int, int] | None:
+    """Returns height and width of a WebP by its first chunk (RFC 9649); None where it is none.
+
+    Pillow allocates several times the size of an image as it opens it.
+    """
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < 30:
+        return None
+    kind = content[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (int.from_bytes(content[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    else:
+        return None
+    return height, width
 
 
 def is_image_name(name: str) -> bool:

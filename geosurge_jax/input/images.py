@@ -1,35 +1,31 @@
 """Image decoder of training, evaluation and prediction, and the exact resizer."""
 
 import functools
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from geosurge_jax.dataset.record import NO_MAP, UNKNOWN_CLASS
-from geosurge_jax.input.exif import orientation
+from geosurge_jax.input.decode_limits import (
+    MAX_DECODED_JPEG_PIXELS,
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    MAX_PROGRESSIVE_PIXELS,
+    MAX_SCANNED_PIXELS,
+    MEMORY,
+    ImageDecodeError,
+    check_size,
+)
+from geosurge_jax.input.exif import is_progressive, jpeg_scans, orientation
 from geosurge_jax.input.geometry import Box
-from geosurge_jax.input.image_formats import HEIF_INSTALLED, is_heif
+from geosurge_jax.input.pillow_images import opened_image, rgb_pixels
 from geosurge_jax.input.plain_png import read_plain_png
-from geosurge_jax.input.png_chunks import PNG_SIGNATURE, only_pixels
-
-MAX_PIXELS = 89_478_485
-"""Pixels of a decoded image at most (Pillow's limit, 256 MiB). Larger JPEGs are decoded at 1/2, 1/4 or 1/8
-of their size; other formats are rejected."""
-
-MAX_JPEG_PIXELS = 2**28
-"""Pixels of a JPEG as stored at most: 200-megapixel phones are below. A progressive one takes up to
-1.6 GiB for its coefficients while it is decoded at reduced size."""
-
 
 _JPEG_SCALES = (1, 2, 4, 8)
-
-
-class ImageDecodeError(ValueError):
-    """An image that cannot be decoded; the message is the reason."""
+_BYTES_A_COEFFICIENT = 2
 
 
 @dataclass(frozen=True)
@@ -62,17 +58,17 @@ class Photo:
 
 
 def open_photo(content: bytes, *, strict: bool = False) -> Photo:
-    """Read the size of an image: from the header of a JPEG; other formats are decoded as a whole.
+    """Read as much of a photo as its size needs: the header of a JPEG, all of other formats.
 
     simplejpeg decodes JPEG with one or three channels, Pillow everything else: PNG, WebP, CMYK,
-    palettes, and JPEG that libjpeg warns about. Images are turned upright by their EXIF orientation.
-    16-bit channels keep their upper 8 bits; transparency is laid on white.
+    palettes, and JPEG that libjpeg has complaints about. Photos are turned upright by their EXIF
+    orientation. 16-bit channels keep their upper 8 bits; transparency is laid on white.
 
-    A JPEG of more than `MAX_PIXELS` is decoded at a reduced scale of 1/2, 1/4 or 1/8, so that no more
-    pixels than that arise; height and width are then the reduced ones.
+    No file costs more than the limits in `decode_limits`, whatever it holds. A large JPEG is decoded at a
+    reduced scale of 1/2, 1/4 or 1/8; height and width are then the reduced ones.
 
     Args:
-        content: A JPEG, PNG, WebP, or another still picture that Pillow reads.
+        content: A JPEG, PNG, WebP, or another still picture of an accepted format.
         strict: Reject a JPEG that libjpeg warns about, for example because of bytes that no decoder
             needs, instead of decoding it with Pillow.
 
@@ -88,7 +84,9 @@ def open_photo(content: bytes, *, strict: bool = False) -> Photo:
         return Photo(height, width, (1,), lambda by: pixels)
     code = orientation(content)
     scales = [
-        by for by in _JPEG_SCALES if _scaled(shape[0], by) * _scaled(shape[1], by) <= MAX_PIXELS
+        by
+        for by in _JPEG_SCALES
+        if _scaled(shape[0], by) * _scaled(shape[1], by) <= MAX_DECODED_JPEG_PIXELS
     ]
     base = scales[0]
     height, width = (_scaled(side, base) for side in (shape if code < 5 else shape[::-1]))
@@ -137,7 +135,7 @@ def decode_class_map(content: bytes) -> np.ndarray:
     plain = read_plain_png(content, MAX_PIXELS)
     if plain is not None:
         return plain
-    with _opened(content) as image:
+    with opened_image(content) as image:
         return np.array(image)
 
 
@@ -185,14 +183,19 @@ def _centres(count: int) -> np.ndarray:
 
 
 def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
-    """Return stored height and width of a gray or three-channel JPEG; None where Pillow has to decode it."""
+    """Height and width of a gray or three-channel JPEG as stored; None where Pillow has to have a look."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
+    if is_progressive(content):
+        check_size(height, width, MAX_PROGRESSIVE_PIXELS)
+        most = MAX_SCANNED_PIXELS // (height * width)
+        if jpeg_scans(content, most + 1) > most:
+            raise ImageDecodeError(f"more than {most} scans of {width} x {height} pixels")
     if colorspace in ("CMYK", "YCCK"):
         return None
-    _check_pixels(int(height), int(width), MAX_JPEG_PIXELS)
+    check_size(height, width, MAX_JPEG_PIXELS)
     return int(height), int(width)
 
 
@@ -203,69 +206,30 @@ def _scaled(side: int, reduction: int) -> int:
 def _decode_jpeg(
     content: bytes, shape: tuple[int, int], reduction: int, strict: bool
 ) -> np.ndarray:
-    try:
-        if reduction == 1:
-            return simplejpeg.decode_jpeg(content, colorspace="RGB")
-        return simplejpeg.decode_jpeg(
-            content,
-            colorspace="RGB",
-            min_height=_scaled(shape[0], reduction),
-            min_width=_scaled(shape[1], reduction),
-        )
-    except ValueError as error:
-        if strict:
-            raise ImageDecodeError(" ".join(str(error).split())) from None
-    with _opened(content, reduction) as image:
-        return np.array(image.convert("RGB"))
+    height, width = (_scaled(side, reduction) for side in shape)
+    coefficients = 3 * shape[0] * shape[1] if is_progressive(content) else 0
+    with MEMORY.reserved(2 * 3 * height * width + _BYTES_A_COEFFICIENT * coefficients):
+        try:
+            if reduction == 1:
+                return simplejpeg.decode_jpeg(content, colorspace="RGB")
+            return simplejpeg.decode_jpeg(
+                content, colorspace="RGB", min_height=height, min_width=width
+            )
+        except MemoryError:
+            raise ImageDecodeError(
+                f"{width} x {height} pixels, which memory does not hold"
+            ) from None
+        except ValueError as error:
+            if strict:
+                raise ImageDecodeError(" ".join(str(error).split())) from None
+    with opened_image(content, reduction) as image:
+        return rgb_pixels(image)
 
 
 def _decode_with_pillow(content: bytes) -> np.ndarray:
-    with _opened(content) as image:
+    with opened_image(content) as image:
         pixels = rgb_pixels(image)
     return _upright(pixels, orientation(content))
-
-
-def _opened(content: bytes, reduction: int = 1) -> Image.Image:
-    """Open and fully decode the first frame, a JPEG at 1/`reduction` of its size."""
-    try:
-        if reduction > 1:  # `Image.open` would warn about the size before the reduction
-            image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
-            size = (max(1, image.width // reduction), max(1, image.height // reduction))
-            image.draft(image.mode, size)
-        else:
-            plain = only_pixels(content) if content.startswith(PNG_SIGNATURE) else content
-            image = Image.open(io.BytesIO(plain))
-        _check_pixels(image.height, image.width)
-        image.load()
-    except ImageDecodeError:
-        raise
-    except Exception as error:  # each of Pillow's formats has its own way to fail on damage
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "cannot identify image file" in reason:
-            reason = f"not a picture (starts with {content[:8]!r})"
-            if is_heif(content) and not HEIF_INSTALLED:
-                reason = "HEIC, which needs `pip install 'geosurge-jax[heif]'`"
-        raise ImageDecodeError(reason) from None
-    return image
-
-
-def rgb_pixels(image: Image.Image) -> np.ndarray:
-    """Convert an opened image to uint8 [H, W, 3]; transparency is laid on white.
-
-    Raises:
-        ImageDecodeError: Pixels of 32 bits, whose range is not known, or a missing palette.
-    """
-    if image.mode.startswith("I;16"):
-        gray = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        raise ImageDecodeError(f"pixels of mode {image.mode} (32 bit), expected 8 or 16 bit")
-    if image.mode in ("P", "PA") and image.palette is None:
-        raise ImageDecodeError(f"pixels of mode {image.mode} without a palette")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
 
 
 def _upright(pixels: np.ndarray, code: int) -> np.ndarray:
@@ -278,8 +242,3 @@ def _upright(pixels: np.ndarray, code: int) -> np.ndarray:
     flip_columns = code in (2, 3, 6, 7)
     pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
     return np.ascontiguousarray(pixels)
-
-
-def _check_pixels(height: int, width: int, limit: int = MAX_PIXELS) -> None:
-    if height * width > limit:
-        raise ImageDecodeError(f"{width} x {height} pixels, expected at most {limit}")

@@ -1,6 +1,8 @@
 import io
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
+from geosurge_jax.input.decode_limits import MAX_PIXELS, DecodingMemory
 from geosurge_jax.input.geometry import Box
 from geosurge_jax.input.images import (
-    MAX_PIXELS,
     ImageDecodeError,
     decode_class_map,
     decode_image,
     open_photo,
     resize_crop,
+    rgb_pixels,
 )
 
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
@@ -148,7 +151,7 @@ def test_large_jpegs_are_decoded_at_reduced_scale(monkeypatch, damage, code, lim
     content = saved(smooth, "JPEG", quality=95, exif=exif)
     content = content.replace(b"\xff\xd9", damage + b"\xff\xd9")
     whole = decode_image(content)
-    monkeypatch.setattr("geosurge_jax.input.images.MAX_PIXELS", limit)
+    monkeypatch.setattr("geosurge_jax.input.images.MAX_DECODED_JPEG_PIXELS", limit)
     photo = open_photo(content)
     pixels = photo.pixels()
     assert pixels.shape == (photo.height, photo.width, 3)
@@ -256,8 +259,103 @@ def test_photo_and_map_stay_aligned(left, top, across, down, size, shape, map_sh
 
 
 def test_heic_without_its_library_names_the_remedy(monkeypatch):
-    monkeypatch.setattr("geosurge_jax.input.images.HEIF_INSTALLED", False)
+    monkeypatch.setattr("geosurge_jax.input.pillow_images.HEIF_INSTALLED", False)
     with pytest.raises(
         ImageDecodeError, match=r"HEIC, which needs .pip install .geosurge-jax\[heif\]"
     ):
         decode_image(b"\0\0\0\x18ftypheic" + bytes(99))
+
+
+def test_formats_outside_of_the_list_are_not_opened(monkeypatch):
+    """An EPS named .jpg would start Ghostscript, which runs PostScript."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n%%EOF\n"
+
+    def refuse(*arguments, **named):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen.__init__", refuse)
+    monkeypatch.setattr("os.system", refuse)
+    for content in (eps, saved(Image.fromarray(RGB), "ICO"), saved(Image.fromarray(RGB), "PPM")):
+        with pytest.raises(ImageDecodeError, match="not a picture"):
+            decode_image(content)
+
+
+def test_a_jpeg_of_endless_scans_is_rejected_at_once(monkeypatch):
+    content = saved(Image.fromarray(GRAY), "JPEG", progressive=True)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    assert decode_image(content[:-2] + 80 * scan + b"\xff\xd9").shape == (*GRAY.shape, 3)
+    monkeypatch.setattr("geosurge_jax.input.images.MAX_SCANNED_PIXELS", 100 * GRAY.size)
+    with pytest.raises(ImageDecodeError, match="more than 100 scans of 32 x 24 pixels"):
+        decode_image(content[:-2] + 3000 * scan + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_headers_alone_decide_that_an_image_is_too_large(form, options, monkeypatch):
+    content = bytearray(saved(Image.fromarray(GRAY), form, **options))
+    if form == "PNG":
+        content[16:24] = struct.pack(">II", 2**25, 1)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    else:
+        content[21:25] = struct.pack("<I", 16_382 | 16_382 << 14)
+    monkeypatch.setattr("geosurge_jax.input.pillow_images.open_image", _header_only)
+    with pytest.raises(ImageDecodeError, match="pixels, expected (sides of )?at most"):
+        decode_image(bytes(content))
+
+
+def _header_only(content):
+    if not content.startswith(b"\x89PNG"):
+        raise AssertionError("Pillow allocates a WebP as it opens it")
+    image = Image.open(io.BytesIO(content))
+    image.load = lambda: pytest.fail("it was decoded")
+    return image
+
+
+def test_running_out_of_memory_is_an_image_that_cannot_be_decoded(monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("geosurge_jax.input.pillow_images._rgb_band", fail)
+    with pytest.raises(ImageDecodeError, match="MemoryError"):
+        decode_image(saved(Image.fromarray(RGB), "PNG"))
+
+
+def test_threads_wait_for_memory():
+    memory, inside, most = DecodingMemory(100), [], []
+
+    def decode(size):
+        with memory.reserved(size):
+            inside.append(size)
+            most.append(sum(inside))
+            time.sleep(0.002)
+            inside.remove(size)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, [30, 60, 90, 10, 300, 50, 20, 40] * 4))
+    assert max(total for total in most if total != 300) <= 100
+    assert 300 in most and most.count(300) == 4, "what is larger than all of it comes alone"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "I;16", "CMYK", "1"])
+def test_bands_are_converted_as_whole_images_are(mode, monkeypatch):
+    rgba = np.concatenate([RGB, GRAY[..., None]], 2)
+    source = Image.fromarray(rgba)
+    image = (
+        Image.fromarray(GRAY.astype(np.uint16) * 257) if mode == "I;16" else source.convert(mode)
+    )
+    whole = rgb_pixels(image)
+    monkeypatch.setattr("geosurge_jax.input.pillow_images._BAND", 2 * GRAY.shape[1])
+    np.testing.assert_array_equal(rgb_pixels(image), whole)
+    if mode == "RGBA":
+        over_white = RGB * (GRAY[..., None] / 255) + 255 * (1 - GRAY[..., None] / 255)
+        assert np.abs(whole - over_white).max() <= 1.01
+
+
+def test_a_large_jpeg2000_is_decoded_at_reduced_size(monkeypatch):
+    smooth = Image.linear_gradient("L").resize((512, 384)).convert("RGB")
+    content = saved(smooth, "JPEG2000")
+    whole = decode_image(content)
+    monkeypatch.setattr("geosurge_jax.input.pillow_images.MAX_DECODED_JPEG2000_PIXELS", 20_000)
+    pixels = decode_image(content)
+    assert whole.shape == (384, 512, 3) and pixels.shape == (96, 128, 3)
+    expected = np.asarray(Image.fromarray(whole).resize((128, 96), Image.Resampling.BOX))
+    assert np.abs(pixels.astype(int) - expected).mean() < 4
