@@ -49,7 +49,8 @@ class WorkerProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        # A generator that is left half-way ends here by GeneratorExit, after Ctrl-C among others: nobody wants
+        # A generator that is left half-way ends here by GeneratorExit, after Ctrl-C among others: nobody
+        # wants
         # the results of work that is still done.
         if error is None or isinstance(error, Exception):
             self.close()

@@ -185,9 +185,10 @@ def _centres(count: int) -> np.ndarray:
 def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
     """Height and width of a gray or three-channel JPEG as stored; None where Pillow has to have a look."""
     try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
+        found_height, found_width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
+    height, width = int(found_height), int(found_width)
     if is_progressive(content):
         check_size(height, width, MAX_PROGRESSIVE_PIXELS)
         most = MAX_SCANNED_PIXELS // (height * width)
@@ -196,7 +197,7 @@ def _jpeg_shape(content: bytes) -> tuple[int, int] | None:
     if colorspace in ("CMYK", "YCCK"):
         return None
     check_size(height, width, MAX_JPEG_PIXELS)
-    return int(height), int(width)
+    return height, width
 
 
 def _scaled(side: int, reduction: int) -> int:
