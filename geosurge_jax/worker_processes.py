@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from types import TracebackType
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Any
 
 
@@ -27,11 +28,12 @@ class WorkerProcesses:
         """Hands a piece of work to a process."""
         # Processes start in here and inherit what is blocked: a terminal sends Ctrl-C to all of them, and
         # each would print a traceback.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._pool.submit(work, *arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _ctrl_c_deferred():
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                return self._pool.submit(work, *arguments)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:
         """Drops work that has not begun, waits for the rest and ends the processes."""
@@ -56,6 +58,27 @@ class WorkerProcesses:
             self.close()
         else:
             self.terminate()
+
+
+@contextmanager
+def _ctrl_c_deferred() -> Iterator[None]:
+    """Handles Ctrl-C after the block.
+
+    In the middle of the start of a process it would leave one that nobody knows and nobody ends. A blocked
+    signal is not enough: it reaches the process through another thread.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if arrived:
+        handler(*arrived[0])
 
 
 def _end_with_parent() -> None:

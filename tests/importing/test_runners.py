@@ -1,4 +1,5 @@
 import multiprocessing
+import multiprocessing.popen_spawn_posix
 import os
 import signal
 import threading
@@ -89,3 +90,37 @@ def test_work_that_nobody_waits_for_is_ended(leave):
         raise leave
     assert waiting.done() or waiting.cancelled()
     assert time.monotonic() - start < 200, "it did not wait for the end of the work"
+
+
+def sleep_briefly() -> None:
+    time.sleep(20)
+
+
+def interrupt() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_while_a_process_starts_leaves_none_behind(monkeypatch):
+    """It arrives in the middle of `submit`, by way of another thread."""
+    started = []
+    popen = multiprocessing.popen_spawn_posix.Popen
+
+    class Interrupted(popen):
+        def _launch(self, process_obj):
+            super()._launch(process_obj)
+            started.append(self.pid)
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            thread.join()
+
+    monkeypatch.setattr(multiprocessing.popen_spawn_posix, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), WorkerProcesses(1) as pool:
+        pool.submit(sleep_briefly)
+    assert len(started) == 1
+    deadline = time.monotonic() + 60
+    while any(child.pid == started[0] for child in multiprocessing.active_children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
