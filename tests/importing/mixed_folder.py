@@ -1,6 +1,5 @@
 """A folder as people have them: every format, a name in latin-1, a broken link, leftovers of macOS."""
 
-import importlib.util
 import io
 import os
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-HEIF = importlib.util.find_spec("pillow_heif") is not None
+from geosurge_jax.input.image_formats import HEIF_INSTALLED
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def animation(number: int) -> bytes:
 
 def images() -> dict[str, bytes]:
     """The images that decode, numbered in this order."""
-    heic = encoded(7, "HEIF") if HEIF else b"\0\0\0\x18ftypheic" + bytes(99)
+    heic = encoded(7, "HEIF") if HEIF_INSTALLED else b"\0\0\0\x18ftypheic" + bytes(99)
     return {
         "plain.jpg": encoded(0, "JPEG"),
         "canon.JPE": encoded(1, "JPEG"),
@@ -130,7 +129,7 @@ def mixed_folder(folder: Path) -> Mixed:
             file.write(content)
     (folder / "nobody.jpg").symlink_to("gone.jpg")  # as unreadable to root as to everybody
     rejected["nobody.jpg"] = "missing file"
-    if not HEIF:
+    if not HEIF_INSTALLED:
         del places["phone/IMG_1.HEIC"]
         rejected["phone/IMG_1.HEIC"] = "unreadable image"
     return Mixed(folder, places, rejected, {"hidden": 1, "system file": 1, ".txt": 1, ".json": 3})
