@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,12 @@ def sleep_long() -> None:
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, GeneratorExit])
 def test_work_that_nobody_waits_for_is_ended(leave):
-    start = time.monotonic()
     with pytest.raises(leave), WorkerProcesses(1) as pool:
         pool.submit(blocked_signals).result()
         waiting = pool.submit(sleep_long)
         raise leave
-    assert waiting.done() or waiting.cancelled()
-    assert time.monotonic() - start < 200, "it did not wait for the end of the work"
+    with pytest.raises(BrokenProcessPool):  # and not its result, which it gives after five minutes
+        waiting.result()
 
 
 def sleep_briefly() -> None:
