@@ -78,15 +78,17 @@ def test_workers_leave_ctrl_c_to_their_parent():
     assert blocked_signals() == before
 
 
-def sleep_long() -> None:
+def begin_long_work(path: Path) -> None:
+    path.touch()
     time.sleep(300)
 
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, GeneratorExit])
-def test_work_that_nobody_waits_for_is_ended(leave):
+def test_work_that_nobody_waits_for_is_ended(leave, tmp_path):
     with pytest.raises(leave), WorkerProcesses(1) as pool:
-        pool.submit(blocked_signals).result()
-        waiting = pool.submit(sleep_long)
+        waiting = pool.submit(begin_long_work, tmp_path / "begun")
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
         raise leave
     with pytest.raises(BrokenProcessPool):  # and not its result, which it gives after five minutes
         waiting.result()
