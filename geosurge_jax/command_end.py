@@ -1,4 +1,4 @@
-"""How every command of the project ends: one table of exit codes, and errors in one line.
+"""Exit codes of all commands, and errors in one line.
 
 `run.py`, the `geosurge` command and all `python -m data.*` start in `run_command` or wrap their work in
 `one_line_errors`. This file imports nothing heavy, so that `--version` and Ctrl-C are answered at once.
@@ -45,7 +45,7 @@ class NothingDoneError(ValueError):
 
 
 class NegativeAnswer(RuntimeError):
-    """What a mode was asked to find out turned out to be not so. The command exits with 1."""
+    """The answer to a check, such as `--mode=verify`, is no. The command exits with 1."""
 
 
 class StoppedCommand(Exception):

@@ -65,8 +65,8 @@ def open_text(path: str | os.PathLike, encoding: TextEncoding) -> TextIO:
 
 
 def is_damaged(text: str) -> bool:
-    """Return True if `text` holds a byte that was not valid in the encoding of its file."""
-    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
+    """Return True if `text` holds a byte that was not valid in its file, or another lone surrogate."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _codec_of_zero_bytes(sample: bytes) -> str:

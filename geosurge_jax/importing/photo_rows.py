@@ -66,7 +66,7 @@ class FoundRow:
 
 def id_key(identity: str) -> int:
     """64 bits that stand for an id."""
-    digest = hashlib.blake2b(identity.encode(errors="surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(identity.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
@@ -242,14 +242,24 @@ def write_photo_rows(table: Table, directory: Path) -> None:
         "id_ends": spans[kept],
         "refused": refused,
     }
+    _write_columns(directory, columns, ids, list(text_index), rejections)
+
+
+def _write_columns(
+    directory: Path,
+    columns: Mapping[str, np.ndarray],
+    ids: bytes | bytearray,
+    texts: Sequence[str],
+    rejections: Sequence[Rejection],
+) -> None:
     with replaced(directory) as building:
         building.mkdir()
         for name, values in columns.items():
             np.save(building / f"{name}.npy", values)
         (building / "ids.txt").write_bytes(ids)
-        (building / "texts.json").write_text(json.dumps(list(text_index)))
-        rejections.sort(key=lambda rejected: rejected.row)
-        listed = [(r.row, r.id, r.file, r.reason) for r in rejections]
+        (building / "texts.json").write_text(json.dumps(texts))
+        ordered = sorted(rejections, key=lambda rejected: rejected.row)
+        listed = [(r.row, r.id, r.file, r.reason) for r in ordered]
         (building / "rejected.json").write_text(json.dumps(listed))
 
 

@@ -29,7 +29,8 @@ def sidecar_latlng(image: Path) -> tuple[tuple[float, float], Path] | None:
         RejectedRow: a sidecar has a position that is none.
     """
     for sidecar in sidecars(image):
-        content = sidecar.read_bytes()[:MAX_SIDECAR_BYTES]
+        with sidecar.open("rb") as file:
+            content = file.read(MAX_SIDECAR_BYTES)
         read = xmp_latlng if sidecar.suffix.lower() == ".xmp" else _takeout_latlng
         try:
             latlng = read(content)

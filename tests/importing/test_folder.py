@@ -485,3 +485,17 @@ def test_the_shared_real_photos(tmp_path):
         assert len(Image.open(io.BytesIO(record["image"])).getexif()) == 0
         classes = np.asarray(Image.open(io.BytesIO(record["segmentation"])))
         assert classes.shape == (int(row["height"]), int(row["width"]))
+
+
+def test_lone_surrogates_of_json_are_rejected_rows(tmp_path):
+    source = tmp_path / "p"
+    source.mkdir()
+    rows = [{"file": f"{i}.jpg", "lat": 10 * i + 1, "lng": 5} for i in range(4)]
+    rows[3]["author"] = "\ud83d"  # half a character
+    for row in rows:
+        photo(source / row["file"])
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (source / "metadata.jsonl").write_text(lines)
+    dataset = open_dataset(prepare(tmp_path / "out", source))
+    assert set(records_of(dataset)) == {"0.jpg", "1.jpg", "2.jpg"}
+    assert [row["file"] for row in rejected(dataset)] == ["3.jpg"]

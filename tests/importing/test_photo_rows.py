@@ -55,3 +55,19 @@ def test_a_photo_in_another_folder_is_not_that_of_the_row(tmp_path):
     rows = rows_of(tmp_path, ["/home/ann/photos/a/p1.jpg"])
     with pytest.raises(RejectedRow, match="no row"):
         find(rows, "b/p1.jpg")
+
+
+def test_lone_surrogates_of_json_are_rejected_rows(tmp_path):
+    lines = [
+        '{"file": "a.jpg", "lat": 1, "lon": 2}',
+        '{"file": "\\ud800.jpg", "lat": 1, "lon": 2}',
+        '{"file": "b.jpg", "lat": 1, "lon": 2, "author": "\\ud83d"}',
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    write_photo_rows(open_table(tmp_path / "t.jsonl", {}), tmp_path / "rows")
+    rows = PhotoRows(tmp_path / "rows")
+    assert [(rejected.row, rejected.kind) for rejected in rows.rejections] == [
+        (2, "not UTF-8"),
+        (3, "not UTF-8"),
+    ]
+    assert find(rows, "a.jpg").row.latlng == (1.0, 2.0)
